@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
+from typing import Final, Literal
 
 from sipgateway.api.names import DEFAULT_PROFILE, DEFAULT_SWITCH
 
 Direction = Literal["inbound", "outbound"]
 ParamValue = str | int | bool
+Placement = Literal["All"]
+
+#: Words of `spec.placement`: every pod of the fleet loads every gateway. A word for "one pod of them" is to come.
+PLACEMENTS: Final[tuple[Placement, ...]] = ("All",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,7 @@ class Spec:
     switch: str = DEFAULT_SWITCH
     profile: str = DEFAULT_PROFILE
     gateway_name: str | None = None
+    placement: Placement = "All"
     directory: DirectoryUser | None = None
     suspend: bool = False
     params: Mapping[str, ParamValue] = field(default_factory=lambda: MappingProxyType({}))

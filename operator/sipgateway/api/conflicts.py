@@ -1,0 +1,54 @@
+"""Who owns a gateway name: of two SipGateways with the same name on the same switch, the oldest (facts 11, 12).
+
+In: SipGateways. Out: which of them lost, and to whom. A pure function of its input, in any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping
+
+from sipgateway.api import codes
+from sipgateway.api.spec import SipGateway
+from sipgateway.errors import Finding
+
+
+def fleet_of(gateway: SipGateway) -> tuple[str, str]:
+    """The fleet that loads a SipGateway: its namespace and `spec.switch`."""
+    return gateway.namespace, gateway.spec.switch
+
+
+def losers(
+    gateways: Iterable[SipGateway], *, fleet: Callable[[SipGateway], Hashable] = fleet_of
+) -> Mapping[tuple[str, str], SipGateway]:
+    """Names are global to a switch, whatever the profile or section (fact 11): one SipGateway has each.
+
+    The oldest `created` wins; equal or unknown times go by namespace and name. A suspended one does not compete: its
+    name is free for another. Names are case-sensitive (fact 32).
+
+    Args:
+        gateways: the SipGateways that may be loaded; leave out those that are refused on their own account.
+        fleet: what shares one name space. A switch of its own that loads everything has one for all.
+
+    Returns:
+        (namespace, name) of each that lost -> the one that has the gateway name.
+    """
+    owners: dict[tuple[Hashable, str], SipGateway] = {}
+    lost: dict[tuple[str, str], SipGateway] = {}
+    competing = [gateway for gateway in gateways if not gateway.spec.suspend]
+    for gateway in sorted(competing, key=lambda g: (g.created, g.namespace, g.name)):
+        owner = owners.setdefault((fleet(gateway), gateway.gateway_name), gateway)
+        if owner is not gateway:
+            lost[gateway.namespace, gateway.name] = owner
+    return lost
+
+
+def lost_to(gateway: SipGateway, winner: SipGateway) -> Finding:
+    """What to say on a SipGateway that lost its name."""
+    field = "metadata.name" if gateway.spec.gateway_name is None else "spec.gatewayName"
+    return codes.GATEWAY_NAME_TAKEN.finding(
+        field,
+        f"the gateway name {gateway.gateway_name} on switch {gateway.spec.switch} belongs to SipGateway "
+        f"{winner.namespace}/{winner.name}, which is older; a second one would be a ghost that no command reaches "
+        "(fact 11).",
+        f"Choose another gatewayName, or delete or suspend {winner.namespace}/{winner.name}: this one then takes over.",
+    )

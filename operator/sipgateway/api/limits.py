@@ -1,0 +1,34 @@
+"""Upper bounds of everything a SipGateway may hold: the parser's and the CRD's, from one place.
+
+No list and no text is without a bound: one object never grows past what one small ConfigMap carries, and the
+API server can estimate the cost of the CEL rules from these numbers.
+"""
+
+from __future__ import annotations
+
+#: Characters of `metadata.name`: the ConfigMap is called `sipgateway-NAME`, and Kubernetes stops at 253.
+MAX_OBJECT_NAME = 242
+#: Characters of `spec.switch`: it is the value of a label (Kubernetes allows 63).
+MAX_SWITCH = 63
+#: Characters of `spec.profile`, which is also a folder's name and stands in commands to the switch.
+MAX_PROFILE = 64
+#: Characters of `spec.gatewayName` (fact 32: 256 bytes never leave TRYING).
+MAX_GATEWAY_NAME = 255
+#: Characters of the directory's domain (a DNS name) and user.
+MAX_DIRECTORY_DOMAIN = 253
+MAX_DIRECTORY_USER = 64
+#: Characters of a Secret's name and of a key in it, as Kubernetes has them.
+MAX_SECRET_NAME = 253
+MAX_SECRET_KEY = 253
+
+MAX_VARIABLES = 64
+MAX_VARIABLE_NAME = 128
+MAX_VARIABLE_VALUE = 2048
+
+MAX_SUBSCRIPTIONS = 16
+MAX_EVENT = 64
+MAX_CONTENT_TYPE = 128
+
+MAX_EXTRA_PARAMS = 32
+MAX_EXTRA_NAME = 64
+MAX_EXTRA_VALUE = 1024
