@@ -1,0 +1,233 @@
+"""Files under the switch's includes: whole or not at all, readable by the switch's group only.
+
+In: relative paths and bytes. Out: files. A file is written under a name that no include matches (a leading dot,
+fact 31), fsynced and renamed, so that `kill -9` or a full disk leaves the old file or the new one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sipgateway.errors import Finding, StorageError
+from sipgateway.render.layout import Layout, is_ours
+
+#: Our own folder inside the configuration folder; a leading dot keeps it out of every include.
+STATE_FOLDER = ".sipgw"
+
+_TEMPORARY = ".sipgw-"
+_FILE_MODE = 0o640
+_FOLDER_MODE = 0o750
+_KEY_BYTES = 32
+
+
+@dataclass(slots=True)
+class ConfFolder:
+    """The folder that the switch includes, as far as it is ours.
+
+    Attributes:
+        root: the folder.
+        layout: where profiles and directory users have their includes.
+    """
+
+    root: Path
+    layout: Layout = field(default_factory=Layout)
+
+    def read_all(self) -> dict[str, bytes]:
+        """Our files: relative path -> content. Files of others are not looked into.
+
+        Raises:
+            StorageError: a folder or file cannot be read.
+        """
+        found: dict[str, bytes] = {}
+        with _explained(self.root):
+            for folder, folders, names in os.walk(self.root, onerror=_raise):
+                folders[:] = sorted(f for f in folders if not f.startswith("."))
+                for name in names:
+                    if is_ours(name):
+                        path = Path(folder, name)
+                        found[path.relative_to(self.root).as_posix()] = path.read_bytes()
+        return found
+
+    def write_all(self, files: Mapping[str, bytes]) -> None:
+        """Puts whole files in place, durably; many together cost about as much as a few.
+
+        Raises:
+            StorageError: no room, no permission. Each file is the old one or the new one.
+        """
+        staged: dict[Path, Path] = {}
+        with _explained(self.root):
+            try:
+                for relative, data in files.items():
+                    path = self.root / relative
+                    self._make_folder(path.parent)
+                    staged[path] = _stage(path, data)
+                if len(staged) > 1:
+                    with ThreadPoolExecutor(min(len(staged), 16)) as pool:  # waits for one disk commit together
+                        list(pool.map(_sync, staged.values()))
+                else:
+                    for temporary in staged.values():
+                        _sync(temporary)
+                for path, temporary in list(staged.items()):
+                    os.rename(temporary, path)
+                    del staged[path]
+            finally:
+                for temporary in staged.values():
+                    with contextlib.suppress(OSError):
+                        temporary.unlink()
+            for folder in {(self.root / relative).parent for relative in files}:
+                _sync(folder)
+
+    def remove(self, relative: str) -> None:
+        """Takes a file away, durably. One that is not there is no error.
+
+        Raises:
+            StorageError: no permission.
+        """
+        path = self.root / relative
+        with _explained(path):
+            try:
+                path.unlink()
+            except FileNotFoundError:
+                return
+            _sync(path.parent)
+
+    def sweep(self) -> int:
+        """Removes temporary files that a killed process left; returns how many."""
+        swept = 0
+        with _explained(self.root):
+            for folder, folders, names in os.walk(self.root, onerror=_raise):
+                folders[:] = [f for f in folders if not f.startswith(".")]
+                for name in names:
+                    if name.startswith(_TEMPORARY):
+                        Path(folder, name).unlink(missing_ok=True)
+                        swept += 1
+        return swept
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the folder against a second `sipgw run`.
+
+        Raises:
+            StorageError: another process holds it.
+        """
+        state = self.root / STATE_FOLDER
+        with _explained(state):
+            self._make_folder(state)
+            handle = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise StorageError(
+                    Finding(
+                        "ConfFolderLocked",
+                        "",
+                        f"{self.root} is already kept by another sipgw.",
+                        "Stop the other one, or give this one a --conf of its own.",
+                    )
+                ) from None
+            yield
+        finally:
+            os.close(handle)
+
+    def revision_key(self) -> bytes:
+        """The key of the revisions, made at the first run (0600) and never silently remade.
+
+        Raises:
+            StorageError: it cannot be read or written, or is damaged.
+        """
+        path = self.root / STATE_FOLDER / "revision.key"
+        with _explained(path):
+            self._make_folder(path.parent)
+            if not path.exists():
+                temporary = path.with_name(_TEMPORARY + secrets.token_hex(8))
+                handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+                with open(handle, "wb") as file:
+                    file.write(secrets.token_bytes(_KEY_BYTES).hex().encode() + b"\n")
+                    file.flush()
+                    os.fsync(handle)
+                with contextlib.suppress(FileExistsError):
+                    os.link(temporary, path)
+                temporary.unlink()
+                _sync(path.parent)
+            text = path.read_bytes().strip()
+        try:
+            key = bytes.fromhex(text.decode("ascii"))
+        except ValueError:
+            key = b""
+        if len(key) < _KEY_BYTES:
+            raise StorageError(
+                Finding(
+                    "RevisionKeyDamaged",
+                    "",
+                    f"{path} does not hold a key.",
+                    "Restore it from a backup; without it, remove the file and start with --adopt, which replaces "
+                    "each gateway once.",
+                )
+            )
+        return key
+
+    def _make_folder(self, folder: Path) -> None:
+        missing: list[Path] = []
+        while not folder.exists():
+            missing.append(folder)
+            folder = folder.parent
+        for path in reversed(missing):
+            path.mkdir(_FOLDER_MODE, exist_ok=True)
+            _sync(path.parent)
+
+
+def changes(want: Mapping[str, bytes], have: Mapping[str, bytes]) -> tuple[list[str], list[str]]:
+    """Which files to write and which of ours to remove so that `have` becomes `want`."""
+    write = [path for path, data in want.items() if have.get(path) != data]
+    remove = [path for path in have if path not in want]
+    return write, remove
+
+
+def _stage(path: Path, data: bytes) -> Path:
+    temporary = path.with_name(_TEMPORARY + secrets.token_hex(8))
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE)
+    try:
+        with open(handle, "wb") as file:
+            file.write(data)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    return temporary
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        action = (
+            "Make room; it is tried again by itself, and what was there before is untouched."
+            if full
+            else "Give this user the right to it, or check the path."
+        )
+        where = error.filename if isinstance(error.filename, str) else path
+        code = "DiskFull" if full else "FileAccess"
+        raise StorageError(Finding(code, "", f"{where}: {os.strerror(error.errno or 0)}.", action)) from error

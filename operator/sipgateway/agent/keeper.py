@@ -1,0 +1,365 @@
+"""The keeper: holds one switch to what is wanted. Wait for a hint, compare, plan, execute, prove, report; for ever.
+
+In: `Desired` values and the switch's events. Out: files, a switch that has them, and `Report`s. A hint is only a
+reason to look: what is done follows from what is wanted and what the switch has, read from it, not remembered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from sipgateway.agent.executor import Executor, Reload, Result
+from sipgateway.agent.files import ConfFolder, changes
+from sipgateway.agent.report import Report
+from sipgateway.agent.view import SwitchView
+from sipgateway.errors import Finding, SipgwError, StorageError, SwitchError
+from sipgateway.esl.client import Client, EventsLost
+from sipgateway.esl.replies import parse_gateway_event
+from sipgateway.reconcile.backoff import Pace, Retry
+from sipgateway.reconcile.plan import Kind, Plan, Problem, ProblemKind, Step, by_profile, plan
+from sipgateway.reconcile.registration import Verdict
+from sipgateway.reconcile.state import Wanted
+
+#: CUSTOM events that the keeper listens to (facts 22, 30, 35).
+EVENTS = (
+    "sofia::gateway_add",
+    "sofia::gateway_delete",
+    "sofia::gateway_state",
+    "sofia::gateway_invalid_digest_req",
+    "sofia::profile_start",
+)
+
+#: Seconds between full looks at `sofia status` and at our files, which correct whatever events missed.
+RESYNC = 10.0
+
+#: Seconds between tries of a tree that the switch could not read (fact 3).
+BROKEN_RETRY = 5.0
+
+#: A replacement waits at most this many seconds for its tick, then goes ahead.
+TICK_PATIENCE = 4.0
+
+#: Aimed moments that are missed by more than this are aimed anew.
+_LATE = 0.08
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What the switch and its folder shall hold.
+
+    Attributes:
+        wanted: by gateway name.
+        files: content of each wanted file, by relative path.
+        complete: whether the source was read whole; without that nothing is removed.
+        held: gateway names that are wanted in a version that cannot be accepted: what is there of them stays.
+        held_files: file names (without folder) of those.
+    """
+
+    wanted: Mapping[str, Wanted] = field(default_factory=lambda: MappingProxyType({}))
+    files: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    complete: bool = False
+    held: frozenset[str] = frozenset()
+    held_files: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class Keeper:
+    """Keeps one switch and its folder.
+
+    Attributes:
+        folder: where our files stand.
+        ours: whether a revision was made with our key.
+        report: told of everything that happens; must not block.
+        adopt: take over gateways of our names that somebody else loaded.
+    """
+
+    folder: ConfFolder
+    ours: Callable[[str], bool]
+    report: Callable[[Report], None]
+    adopt: bool = False
+    view: SwitchView = field(default_factory=SwitchView)
+    problems: dict[str, Problem] = field(default_factory=dict)
+    failures: dict[str, Finding] = field(default_factory=dict)
+    settling: dict[str, float] = field(default_factory=dict)
+    connected: bool = False
+    storage: Finding | None = None
+    broken: Reload = Reload()
+    passes: int = 0
+    desired: Desired = field(default_factory=Desired)
+    _disk: dict[str, bytes] | None = None
+    _retries: dict[str, Retry] = field(default_factory=dict)
+    _known: set[str] = field(default_factory=set)
+    _due: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _pace: Pace = field(default_factory=Pace)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _resync_at: float = 0.0
+    _broken_at: float = 0.0
+    _settle_at: float = 0.0
+    _idle: bool = False
+    _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    def want(self, desired: Desired) -> None:
+        """Takes in what is wanted from now on, and looks at once."""
+        for name, wanted in desired.wanted.items():
+            before = self.desired.wanted.get(name)
+            if before is None or before.revision != wanted.revision:
+                self._retries.pop(name, None)  # a new version is not made to wait for its predecessor's failures
+        self.desired = desired
+        self.hint()
+
+    def hint(self) -> None:
+        """Something may have changed: look at it."""
+        self._idle = False
+        self._wake.set()
+
+    @property
+    def converged(self) -> bool:
+        """Whether everything that is wanted is proved and nothing is in progress."""
+        return self._idle and self.connected and not (self.failures or self.settling or self._due or self.storage)
+
+    async def idle(self) -> None:
+        """Waits until a pass found nothing left that it could do now (failures may remain)."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._idle)
+
+    async def write_files(self) -> None:
+        """Brings the folder in line without a switch, so that a switch that starts later starts with everything."""
+        await asyncio.to_thread(self._sync_files, frozenset())
+
+    async def keep(self, client: Client) -> None:
+        """Keeps the switch behind this connection until the connection fails.
+
+        Raises:
+            SwitchError: the connection is gone or the switch answers what no switch answers; reconnect and call again.
+        """
+        self.view = SwitchView(ticks=self.view.ticks)
+        self.settling.clear()
+        self._due.clear()
+        executor = Executor(client, self.view)
+        await client.subscribe(EVENTS)
+        await executor.read_everything()
+        self.connected = True
+        listener = asyncio.create_task(self._listen(client))
+        try:
+            while True:
+                self._wake.clear()
+                wait = await self._pass(executor)
+                if listener.done():
+                    listener.result()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), wait)
+                pause = self._pace.start_at(_now()) - _now()
+                if pause > 0:
+                    await asyncio.sleep(pause)
+        finally:
+            self.connected = False
+            self._idle = False
+            listener.cancel()
+            with contextlib.suppress(asyncio.CancelledError, SipgwError):
+                await listener
+
+    async def _listen(self, client: Client) -> None:
+        async for event in client.events:
+            if isinstance(event, EventsLost):
+                self.view.stale = True
+                self.hint()
+                continue
+            gateway = parse_gateway_event(event)
+            if gateway is None:
+                continue
+            before = self.view.registrations.get(gateway.gateway)
+            self.view.event(gateway, _now())
+            after = self.view.registrations.get(gateway.gateway)
+            if after is not None and (before is None or before.verdict is not after.verdict):
+                self.report(Report.registration(gateway.gateway, after))
+            if self.view.stale or gateway.gateway in self.settling or gateway.kind == "delete":
+                self._wake.set()
+            elif self._due and gateway.profile is None:
+                self._wake.set()  # a tick may have shown itself
+        self._wake.set()
+        raise SwitchError(
+            Finding("SwitchDisconnected", "", "The switch closed the connection.", "It is tried again by itself.")
+        )
+
+    async def _pass(self, executor: Executor) -> float:
+        """Looks once and does what can be done now. Returns how long to wait for the next look, in seconds."""
+        now = _now()
+        desired = self.desired
+        worked = False
+        if now >= self._resync_at:
+            self._resync_at = now + RESYNC
+            self.view.stale = True
+            self._disk = None
+        if self.view.stale or self.view.unread:
+            await executor.refresh()
+        todo = self._plan()
+        await self._store(frozenset(p.name for p in todo.problems if p.kind is ProblemKind.NAME_TAKEN))
+        if self.broken.error is not None and todo.steps:
+            if now < self._broken_at:
+                return await self._rest(self._broken_at - now, worked=False)
+            self._broken_at = now + BROKEN_RETRY
+            self.broken = await executor.check_tree()
+            if self.broken.error is not None:
+                return await self._rest(BROKEN_RETRY, worked=False)
+        steps = self._allowed(todo.now)
+        due, wait = await self._timed(executor, self._allowed(todo.timed))
+        if steps or due:
+            worked = True
+            self._take(await executor.load([*steps, *due]), executor, _now() - now)
+        removals = self._allowed(todo.removals)
+        if removals:
+            worked = True
+            started = _now()
+            self._take(await executor.remove(removals), executor, _now() - started)
+        if await self._settle(executor):
+            worked = True
+        retry = [r.not_before - now for n, r in self._retries.items() if n in self.failures]
+        if self.settling:
+            wait = min(wait, 0.5)
+        return await self._rest(max(min([wait, self._resync_at - now, *retry]), 0.0), worked=worked)
+
+    async def _rest(self, wait: float, *, worked: bool) -> float:
+        self.passes += 1
+        if worked:
+            self._pace = self._pace.passed(_now())
+        if worked or self._wake.is_set():
+            return 0.0 if not self.view.marks and worked else min(wait, 1.0)
+        async with self._changed:
+            self._idle = True
+            self._changed.notify_all()
+        return wait
+
+    def _plan(self) -> Plan:
+        desired = self.desired
+        todo = plan(
+            desired.wanted,
+            self.view.loaded(),
+            ours=self.ours,
+            removable=lambda name: desired.complete and name not in desired.held,
+            known=frozenset(self._known),
+            adopt=self.adopt,
+        )
+        fresh = {p.name: p for p in todo.problems}
+        for name, problem in fresh.items():
+            if self.problems.get(name) != problem:
+                self.report(Report.problem(problem))
+        self.problems = fresh
+        wrong = {s.name for s in todo.steps}
+        for name in [n for n in self.failures if n not in wrong]:
+            del self.failures[name]
+            self._retries.pop(name, None)
+        self._known |= {n for n in desired.wanted if n not in wrong and n not in fresh}
+        self._known &= desired.wanted.keys()
+        return todo
+
+    def _allowed(self, steps: tuple[Step, ...]) -> list[Step]:
+        now = _now()
+        return [s for s in steps if s.name not in self._retries or now >= self._retries[s.name].not_before]
+
+    async def _store(self, taken: frozenset[str]) -> None:
+        try:
+            await asyncio.to_thread(self._sync_files, taken)
+        except StorageError as error:
+            if self.storage != error.finding:
+                self.report(Report.failure("", error.finding))
+            self.storage = error.finding
+        else:
+            self.storage = None
+
+    def _sync_files(self, taken: frozenset[str]) -> None:
+        if self._disk is None:
+            self._disk = self.folder.read_all()
+        desired = self.desired
+        skip = {desired.wanted[n].path for n in taken if n in desired.wanted}
+        want = {path: data for path, data in desired.files.items() if path not in skip}
+        write, remove = changes(want, self._disk)
+        if write:
+            self.folder.write_all({path: want[path] for path in write})
+            self._disk.update({path: want[path] for path in write})
+        for path in remove:
+            if desired.complete and path.rpartition("/")[2] not in desired.held_files:
+                self.folder.remove(path)
+                del self._disk[path]
+
+    async def _timed(self, executor: Executor, steps: list[Step]) -> tuple[list[Step], float]:
+        """Which replacements are due now, and how long until the next is (fact 15)."""
+        now = _now()
+        due: list[Step] = []
+        wait = RESYNC
+        groups = by_profile(steps)
+        for profile in [p for p in self._due if p not in groups]:
+            del self._due[profile]
+        for profile, group in groups.items():
+            working = [s for s in group if self._works(s)]
+            if not working:
+                due += group  # nothing to lose
+                continue
+            first, aim = self._due.get(profile, (now, 0.0))
+            if profile not in self._due and not self._trusted(profile, now):
+                await executor.show_tick(working[0].name)
+            if now - first > TICK_PATIENCE or (aim and 0 <= now - aim <= _LATE):
+                due += group
+                self._due.pop(profile, None)
+                continue
+            if self._trusted(profile, now):
+                if not aim or now > aim:
+                    aim = self.view.ticks[profile].act_at(now, executor.rescan_seconds)
+                wait = min(wait, max(aim - now, 0.0))
+            else:
+                wait = min(wait, TICK_PATIENCE - (now - first))
+            self._due[profile] = (first, aim)
+        return due, wait
+
+    def _trusted(self, profile: str, now: float) -> bool:
+        tick = self.view.ticks.get(profile)
+        return tick is not None and tick.trusted(now)
+
+    def _works(self, step: Step) -> bool:
+        if not step.registered:
+            return True  # a NOREG copy is UP
+        registration = self.view.registrations.get(step.name)
+        return registration is not None and registration.verdict is Verdict.REGISTERED
+
+    async def _settle(self, executor: Executor) -> bool:
+        now = _now()
+        names = [n for n in self.settling if not self.view.marked(n)]
+        if not names or (now < self._settle_at and not self._wake.is_set()):
+            return False
+        self._settle_at = now + 0.5
+        sent, over = await executor.settle(names)
+        for name in (*sent, *over):
+            del self.settling[name]
+        for name in sent:
+            self.report(Report.settled(name))
+        return bool(sent or over)
+
+    def _take(self, results: list[Result], executor: Executor, seconds: float) -> None:
+        now = _now()
+        if executor.reload != self.broken:
+            self.broken = executor.reload
+            self._broken_at = now + BROKEN_RETRY
+        for result in results:
+            step, name = result.step, result.step.name
+            if result.finding is None:
+                self.failures.pop(name, None)
+                self._retries.pop(name, None)
+                if step.kind is Kind.REMOVE:
+                    self._known.discard(name)
+                    self.settling.pop(name, None)
+                else:
+                    self._known.add(name)
+                    if step.settles:
+                        self.settling[name] = now
+                self.report(Report.proved(step, seconds))
+            else:
+                if self.failures.get(name) != result.finding:
+                    self.report(Report.failure(name, result.finding))
+                self.failures[name] = result.finding
+                self._retries[name] = Retry.after(self._retries.get(name), now)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,200 @@
+"""What the switch has, as far as it was read: rows, revisions, registrations, ticks. Fed by replies and events.
+
+In: parsed replies and gateway events. Out: `Loaded` values for the plan. Nothing in here outlives the connection:
+after a reconnect everything is read anew (fact 24), so a switch's restart needs no memory of ours.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from sipgateway.esl.replies import GatewayEvent, GatewayRow, SofiaStatus
+from sipgateway.reconcile.registration import Registration
+from sipgateway.reconcile.state import Loaded
+from sipgateway.reconcile.tick import Tick
+
+#: A marked copy is gone within two ticks (fact 14); one that is still listed after this many seconds is a ghost.
+MARK_LIFE = 5.0
+
+
+@dataclass(slots=True)
+class SwitchView:
+    """The switch as it was last seen. Times are seconds of the event loop's clock.
+
+    Attributes:
+        rows: gateway name -> (profile, state) of each row of `sofia status`, newest first.
+        revisions: gateway name -> `sipgw_revision` of the copy that look-ups find.
+        profiles: profile name -> its state.
+        registrations: gateway name -> what its events amount to.
+        ticks: profile name -> when it ticks.
+        marks: (profile, name) -> marked copies whose `gateway_delete` did not come yet (fact 24b).
+        unread: names whose revision must be read before the next plan.
+        stale: the whole of it must be read again.
+    """
+
+    rows: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    revisions: dict[str, str | None] = field(default_factory=dict)
+    profiles: dict[str, str] = field(default_factory=dict)
+    registrations: dict[str, Registration] = field(default_factory=dict)
+    ticks: dict[str, Tick] = field(default_factory=dict)
+    marks: Counter[tuple[str, str]] = field(default_factory=Counter)
+    marked_at: dict[tuple[str, str], float] = field(default_factory=dict)
+    unread: set[str] = field(default_factory=set)
+    stale: bool = True
+    _behind: float = float("inf")
+
+    def status(self, status: SofiaStatus, now: float) -> None:
+        """Takes a whole `sofia status` in. Names that were not there before are to be read."""
+        self.profiles = {row.name: row.state for row in status.profiles}
+        rows: dict[str, list[tuple[str, str]]] = {}
+        for row in status.gateways:
+            rows.setdefault(row.name, []).append((row.profile, row.state))
+        for name in rows:
+            if name not in self.revisions:
+                self.unread.add(name)
+        for name in [n for n in self.revisions if n not in rows]:
+            self.forget(name)
+        self.rows = rows
+        self._expire_marks(now)
+        for row in _newest(status.gateways):
+            if not self.marked(row.name):
+                known = self.registrations.get(row.name, Registration())
+                self.registrations[row.name] = known.seen(row.state, now)
+        self.stale = False
+
+    def read(self, name: str, revision: str | None) -> None:
+        """Takes in the revision that read-back gave for a name that is loaded."""
+        self.unread.discard(name)
+        self.revisions[name] = revision
+
+    def forget(self, name: str) -> None:
+        """The switch has no gateway of this name any more."""
+        self.unread.discard(name)
+        self.revisions.pop(name, None)
+        self.registrations.pop(name, None)
+        self.rows.pop(name, None)
+
+    def killed(self, name: str, now: float) -> None:
+        """`killgw` of this name was answered with +OK: the copy that look-ups found is marked (fact 14)."""
+        live = self._live(name)
+        if live:
+            mark = (live[0][0], name)
+            self.marks[mark] += 1
+            self.marked_at[mark] = now
+        self.registrations.pop(name, None)
+
+    def loaded_anew(self, name: str, profile: str, revision: str, *, registers: bool, now: float) -> None:
+        """Read-back proved a new copy of this name."""
+        state = "UNREGED" if registers else "NOREG"
+        self.rows.setdefault(name, []).insert(0, (profile, state))
+        self.read(name, revision)
+        if not self.marked(name):
+            self.registrations[name] = self.registrations.get(name, Registration()).seen(state, now)
+
+    def marked(self, name: str) -> bool:
+        """Whether a marked copy of this name is still there: nothing that its events say counts (fact 17a)."""
+        return any(count > 0 and mark[1] == name for mark, count in self.marks.items())
+
+    def loaded(self) -> dict[str, Loaded]:
+        """Everything that is loaded, marked copies left out."""
+        found: dict[str, Loaded] = {}
+        for name in self.rows:
+            live = self._live(name)
+            if live:
+                found[name] = Loaded(name, tuple(p for p, _ in live), live[0][1], self.revisions.get(name))
+        return found
+
+    def event(self, event: GatewayEvent, now: float) -> None:
+        """Takes a gateway event in (fact 22)."""
+        name = event.gateway
+        if event.kind == "state":
+            self._state(event, now)
+        elif event.kind == "delete":
+            self._tick(event.profile, event, now)
+            self._deleted(event.profile or "", name, now)
+        elif event.kind == "add":
+            if name not in self.revisions and name not in self.rows:
+                self.stale = True  # somebody else's rescan; our own are followed by a read-back
+        elif event.kind == "invalid_digest_req":
+            if not self.marked(name):
+                known = self.registrations.get(name, Registration())
+                self.registrations[name] = known.ignored_challenge(now)
+        else:  # a profile came back: what it loaded is to be read (fact 30)
+            self.stale = True
+
+    def _state(self, event: GatewayEvent, now: float) -> None:
+        name, state = event.gateway, event.state or ""
+        known = self.registrations.get(name, Registration())
+        live = self._live(name)
+        if state == "REGED" and known.state == "REGISTER" and live:
+            self._tick(live[0][0], event, now)
+        if self.marked(name):
+            return
+        up = None if event.ping_status is None else event.ping_status == "UP"
+        self.registrations[name] = known.event(state, up=up, status=event.status, phrase=event.phrase or "", now=now)
+        rows = self.rows.get(name)
+        if rows:
+            rows[0] = (rows[0][0], state)
+
+    def _deleted(self, profile: str, name: str, now: float) -> None:
+        mark = (profile, name)
+        rows = self.rows.get(name, [])
+        for index in range(len(rows) - 1, -1, -1):  # the oldest copy of that profile went
+            if rows[index][0] == profile:
+                del rows[index]
+                break
+        if self.marks[mark] > 0:
+            self.marks[mark] -= 1
+        else:
+            self.stale = True  # somebody else killed it
+        if self.marks[mark] <= 0:
+            del self.marks[mark]
+            self.marked_at.pop(mark, None)
+        if not rows:
+            self.forget(name)
+        elif not self.marked(name):
+            self.registrations[name] = self.registrations.get(name, Registration()).seen(rows[0][1], now)
+
+    def _tick(self, profile: str | None, event: GatewayEvent, now: float) -> None:
+        if not profile:
+            return
+        at = now
+        if event.timestamp:
+            # The switch's own clock says when; the least delay seen so far maps it to ours.
+            self._behind = min(self._behind, now - event.timestamp / 1e6)
+            at = event.timestamp / 1e6 + self._behind
+        known = self.ticks.get(profile)
+        self.ticks[profile] = Tick(at) if known is None or not known.trusted(now) else known.seen(at)
+
+    def _live(self, name: str) -> list[tuple[str, str]]:
+        """Rows of this name without the marked copies, which are the oldest of their profile."""
+        live = list(self.rows.get(name, ()))
+        for (profile, marked_name), count in self.marks.items():
+            if marked_name != name:
+                continue
+            for _ in range(count):
+                for index in range(len(live) - 1, -1, -1):
+                    if live[index][0] == profile:
+                        del live[index]
+                        break
+        return live
+
+    def _expire_marks(self, now: float) -> None:
+        for mark in [m for m, at in self.marked_at.items() if now - at > MARK_LIFE]:
+            self.marks.pop(mark, None)
+            self.marked_at.pop(mark, None)
+
+
+def _newest(rows: Iterable[GatewayRow]) -> Iterable[GatewayRow]:
+    seen: set[str] = set()
+    for row in rows:
+        if row.name not in seen:
+            seen.add(row.name)
+            yield row
+
+
+def states(view: SwitchView) -> Mapping[str, int]:
+    """How many gateways are in each state, by the switch's words."""
+    return Counter(rows[0][1] for rows in view.rows.values() if rows)
