@@ -1,0 +1,35 @@
+"""What every test has: hypothesis profiles, golden files, the canary password, and a watch over leftovers."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests import profiles
+from tests.canary import Canary
+from tests.golden import Golden, GoldenFiles
+from tests.leftovers import Leftovers
+
+_GOLDEN_FILES = pytest.StashKey[GoldenFiles]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--regold", action="store_true", help="rewrite the golden files instead of comparing with them")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    profiles.load()
+    golden_files = config.stash[_GOLDEN_FILES] = GoldenFiles(config)
+    config.pluginmanager.register(golden_files)
+    config.pluginmanager.register(Leftovers())
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Golden:
+    """`golden("name.out.xml", actual)`: compares with the golden file, or rewrites it with --regold."""
+    return request.config.stash[_GOLDEN_FILES].for_module(request.path)
+
+
+@pytest.fixture
+def canary() -> Canary:
+    """A password that must turn up nowhere, and the ways to look for it."""
+    return Canary()
