@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sipgateway.agent.view import SwitchView
 from sipgateway.api.names import REVISION_VARIABLE
@@ -56,7 +56,7 @@ class Executor:
     client: Client
     view: SwitchView
     rescan_seconds: float = 0.03
-    reload: Reload = Reload()
+    reload: Reload = field(default_factory=Reload)
 
     async def refresh(self) -> None:
         """Reads `sofia status`, and the revision of every gateway that was not read yet (facts 20, 24e)."""

@@ -86,7 +86,7 @@ class Keeper:
     settling: dict[str, float] = field(default_factory=dict)
     connected: bool = False
     storage: Finding | None = None
-    broken: Reload = Reload()
+    broken: Reload = field(default_factory=Reload)
     passes: int = 0
     desired: Desired = field(default_factory=Desired)
     _disk: dict[str, bytes] | None = None
@@ -187,7 +187,6 @@ class Keeper:
     async def _pass(self, executor: Executor) -> float:
         """Looks once and does what can be done now. Returns how long to wait for the next look, in seconds."""
         now = _now()
-        desired = self.desired
         worked = False
         if now >= self._resync_at:
             self._resync_at = now + RESYNC
