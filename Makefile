@@ -1,0 +1,69 @@
+# Every target sets up what it needs: a machine needs Python >= 3.11, git and make.
+# PYTHON=python3.12 chooses the Python; ARGS="-k name" goes to pytest.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-other check format generate golden bench lock clean
+MAKEFLAGS += --no-print-directory
+unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE VIRTUAL_ENV
+export PYTHON
+
+BIN := .venv/bin
+OTHER := .cache/venv-other
+ARGS ?=
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s  %s\n", $$1, $$2}' Makefile
+
+demo: ## the whole product in one minute, on a simulated switch
+	@sh tools/venv.sh runtime .venv
+	@$(BIN)/sipgw demo
+
+test: check ## check, then all tests, then the quick ones on another Python if there is one
+	@$(BIN)/pytest --junitxml=.cache/junit.xml $(ARGS)
+	@$(MAKE) test-other
+
+test-other: ## the quick tests on the newest other Python that is at hand
+	@sh tools/venv.sh dev .venv
+	@other="$$(sh tools/venv.sh other .venv)"; \
+	if [ -z "$$other" ]; then echo "skipped: no other Python (3.11, 3.12 or 3.13) is at hand"; else \
+	PYTHON="$$other" sh tools/venv.sh test $(OTHER) && \
+	SIPGW_HYPOTHESIS=default $(OTHER)/bin/pytest -q -m "not slow" -p no:cacheprovider $(ARGS); fi
+
+check: ## linters, types, the order of the rooms, generated files
+	@sh tools/venv.sh dev .venv
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(if $(wildcard tools/generate.py),$(BIN)/python tools/generate.py --check)
+
+format: ## format the code and mend what the linter can mend
+	@sh tools/venv.sh dev .venv
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+generate: ## write the files that are generated from the parameter table
+	@sh tools/venv.sh dev .venv
+	$(BIN)/python tools/generate.py
+
+golden: ## rewrite the golden files of the tests; read the diff before you commit it
+	@sh tools/venv.sh dev .venv
+	$(BIN)/pytest -q --regold $(ARGS)
+
+bench: ## the benchmarks, as a table
+	@sh tools/venv.sh dev .venv
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+LOCK := .cache/venv-lock/bin/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-annotate \
+	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
+
+lock: ## pin the dependencies anew after a change in pyproject.toml; UPGRADE=1 takes the newest of all
+	@sh tools/venv.sh lock .cache/venv-lock
+	$(LOCK) pyproject.toml --group dev -o constraints/dev.txt
+	$(LOCK) pyproject.toml --group test -c constraints/dev.txt -o constraints/test.txt
+	$(LOCK) pyproject.toml -c constraints/dev.txt -o constraints/runtime.txt
+	$(LOCK) --group lock -o constraints/lock.txt
+
+clean: ## remove everything that make made
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
