@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from sipgateway.api.gateway import Gateway
-from sipgateway.api.spec import Subscription
 
 _FORMAT = re.compile(r"1-([0-9a-f]{8})-[0-9a-f]{32}", re.ASCII)
 
@@ -41,16 +40,22 @@ class RevisionKey:
 def canonical(gateway: Gateway) -> bytes:
     """The meaning of a gateway as bytes: two gateways give the same bytes only if they are equal.
 
-    Every text is preceded by its length, every list by its count, None by a mark of its own.
+    JSON of nested lists, ASCII only: texts, numbers and None cannot be taken for one another.
     """
-    target = gateway.target
-    parts: list[bytes] = [b"sipgateway/1"]
-    _add(parts, [gateway.name, target.profile])
-    _add(parts, [] if target.directory is None else [target.directory.domain, target.directory.user])
-    _add(parts, [text for p in gateway.parameters for text in (p.name, p.value)])
-    _add(parts, [text for v in gateway.variables for text in (v.name, v.value, v.direction)])
-    _add(parts, [text for s in gateway.subscriptions for text in _subscription(s)])
-    return b"".join(parts)
+    user = gateway.target.directory
+    meaning = (
+        "sipgateway/1",
+        gateway.name,
+        gateway.target.profile,
+        None if user is None else (user.domain, user.user),
+        [(p.name, p.value) for p in gateway.parameters],
+        [(v.name, v.value, v.direction) for v in gateway.variables],
+        [
+            (s.event, s.expire_seconds, s.retry_seconds, s.content_type, s.username_in_request)
+            for s in gateway.subscriptions
+        ],
+    )
+    return json.dumps(meaning, ensure_ascii=True, separators=(",", ":")).encode("ascii")
 
 
 def revision(gateway: Gateway, key: RevisionKey) -> str:
@@ -63,15 +68,3 @@ def key_id_of(revision: str) -> str | None:
     """Which key made a revision; None when the text is no revision."""
     found = _FORMAT.fullmatch(revision)
     return found[1] if found else None
-
-
-def _subscription(s: Subscription) -> tuple[str | None, ...]:
-    numbers = tuple(None if n is None else str(n) for n in (s.expire_seconds, s.retry_seconds))
-    flag = None if s.username_in_request is None else str(s.username_in_request)
-    return (s.event, *numbers, s.content_type, flag)
-
-
-def _add(parts: list[bytes], texts: Iterable[str | None]) -> None:
-    encoded = [None if t is None else t.encode("utf-8", "surrogatepass") for t in texts]
-    parts.append(b"[%d]" % len(encoded))
-    parts.extend(b"-" if text is None else b"%d:%s" % (len(text), text) for text in encoded)
