@@ -15,7 +15,7 @@ from sipgateway.api.names import REVISION_VARIABLE
 from sipgateway.errors import Finding
 from sipgateway.esl import commands, replies
 from sipgateway.esl.client import Client
-from sipgateway.reconcile.plan import Kind, Step, by_profile
+from sipgateway.reconcile.plan import Step, by_profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +231,7 @@ def _other_revision(step: Step) -> Finding:
     return Finding(
         "OtherVersionLoaded",
         "",
-        f"After {'a replacement' if step.kind is Kind.REPLACE else 'a rescan'} another version of {step.name} reads back.",
+        f"The switch loaded another version of {step.name} than the one in our file.",
         "Look for a second definition of this gateway in the switch's own XML and remove it.",
     )
 

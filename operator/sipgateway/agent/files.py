@@ -76,7 +76,7 @@ class ConfFolder:
                     for temporary in staged.values():
                         _sync(temporary)
                 for path, temporary in list(staged.items()):
-                    os.rename(temporary, path)
+                    temporary.rename(path)
                     del staged[path]
             finally:
                 for temporary in staged.values():
@@ -150,7 +150,7 @@ class ConfFolder:
             if not path.exists():
                 temporary = path.with_name(_TEMPORARY + secrets.token_hex(8))
                 handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-                with open(handle, "wb") as file:
+                with os.fdopen(handle, "wb") as file:
                     file.write(secrets.token_bytes(_KEY_BYTES).hex().encode() + b"\n")
                     file.flush()
                     os.fsync(handle)
@@ -196,7 +196,7 @@ def _stage(path: Path, data: bytes) -> Path:
     temporary = path.with_name(_TEMPORARY + secrets.token_hex(8))
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE)
     try:
-        with open(handle, "wb") as file:
+        with os.fdopen(handle, "wb") as file:
             file.write(data)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -188,6 +188,7 @@ class Keeper:
         """Looks once and does what can be done now. Returns how long to wait for the next look, in seconds."""
         now = _now()
         worked = False
+        self._idle = False
         if now >= self._resync_at:
             self._resync_at = now + RESYNC
             self.view.stale = True
