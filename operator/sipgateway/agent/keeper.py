@@ -42,6 +42,9 @@ BROKEN_RETRY = 5.0
 #: A replacement waits at most this many seconds for its tick, then goes ahead.
 TICK_PATIENCE = 4.0
 
+#: Verdicts that are on the way to another, or follow from the manifest.
+_NO_NEWS = frozenset({Verdict.PENDING, Verdict.NOT_WANTED})
+
 #: Aimed moments that are missed by more than this are aimed anew.
 _LATE = 0.08
 
@@ -173,7 +176,11 @@ class Keeper:
             before = self.view.registrations.get(gateway.gateway)
             self.view.event(gateway, _now())
             after = self.view.registrations.get(gateway.gateway)
-            if after is not None and (before is None or before.verdict is not after.verdict):
+            if (
+                after is not None
+                and after.verdict not in _NO_NEWS
+                and (before is None or before.verdict is not after.verdict)
+            ):
                 self.report(Report.registration(gateway.gateway, after))
             if self.view.stale or gateway.gateway in self.settling or gateway.kind == "delete":
                 self._wake.set()
