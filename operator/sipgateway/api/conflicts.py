@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
 
-from sipgateway.api import codes
+from sipgateway.api.codes import objects as codes
 from sipgateway.api.spec import SipGateway
 from sipgateway.errors import Finding
 

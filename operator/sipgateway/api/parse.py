@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TypeVar, cast
 
-from sipgateway.api import codes, limits
+from sipgateway.api import limits
+from sipgateway.api.codes import structure as codes
+from sipgateway.api.codes.code import Code
 from sipgateway.api.names import API_VERSION, KIND
 from sipgateway.api.params import BY_FIELD, BY_XML, PARAMS, Kind, Param
 from sipgateway.api.spec import (
@@ -324,7 +326,7 @@ class _Reader:
     def _seen(self, path: str) -> bool:
         return any(finding.field == path for finding in self.findings)
 
-    def _add(self, code: codes.Code, path: str, message: str, action: str | None = None) -> None:
+    def _add(self, code: Code, path: str, message: str, action: str | None = None) -> None:
         self.findings.append(code.finding(path, message, action))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sipgateway.api import codes
+from sipgateway.api.codes import objects as codes
 from sipgateway.api.gateway import Gateway, Parameter, Target
 from sipgateway.api.names import LABEL_CREDENTIALS
 from sipgateway.api.params import PARAMS, Param
