@@ -8,7 +8,7 @@ is not wanted.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sipgateway.agent.keeper import Desired
@@ -19,17 +19,24 @@ from sipgateway.render.layout import Layout, file_name, relative_path
 from sipgateway.render.proof import prove
 from sipgateway.render.revision import RevisionKey, revision
 from sipgateway.render.xml import render
-from sipgateway.source.folder import Folder
-from sipgateway.source.local import LocalResult, accepted
+from sipgateway.source.folder import Source
+from sipgateway.source.local import accepted
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """One gateway, rendered and proved. `data` holds secrets and never shows in `repr`."""
+    """One gateway, rendered and proved.
+
+    Attributes:
+        data: the file; it holds secrets and never shows in `repr`.
+        owner: (namespace, name) of the SipGateway that asked for it.
+        file: where that stood.
+    """
 
     gateway: Gateway
     wanted: Wanted
     data: bytes = field(repr=False)
+    owner: tuple[str, str] = ("", "")
     file: str = ""
 
 
@@ -72,57 +79,59 @@ class Pipeline:
     key: RevisionKey
     switch: str
     layout: Layout = field(default_factory=Layout)
-    _folder: Folder | None = None
+    _source: Source | None = None
     _good: dict[str, Rendered] = field(default_factory=dict)
 
     def look(self) -> Look:
         """Reads the source and renders what changed.
 
         Raises:
-            InputError: the source is not there or cannot be read at all; nothing is to be concluded from it.
+            InputError: the source is not there; nothing is to be concluded from that.
         """
-        if self._folder is None:
-            self._folder = Folder(self.source)
-        snapshot = self._folder.snapshot()
-        result: LocalResult = accepted(snapshot, switch=self.switch)
+        if not self.source.exists():
+            raise InputError(
+                Finding("NoSource", "", f"{self.source} does not exist.", "Check --source; nothing was changed.")
+            )
+        if self._source is None:
+            self._source = Source(self.source)
+        snapshot = self._source.snapshot()
+        result = accepted(snapshot, switch=self.switch)
         findings = list(result.findings)
         rendered: dict[str, Rendered] = {}
-        held: set[str] = set()
+        held = set(result.refused)
         for effective in result.gateways:
-            name = effective.gateway.name
+            name, owner = effective.gateway.name, (effective.source.namespace, effective.source.name)
+            file = effective.location.file
             known = self._good.get(name)
-            file = effective.location.file if effective.location else ""
             if known is not None and known.gateway == effective.gateway:
-                rendered[name] = (
-                    known if known.file == file else Rendered(known.gateway, known.wanted, known.data, file)
-                )
+                same = known.file == file and known.owner == owner
+                rendered[name] = known if same else replace(known, owner=owner, file=file)
                 continue
             try:
-                rendered[name] = self._render(effective.gateway, file)
+                wanted, data = self._render(effective.gateway)
+                rendered[name] = Rendered(effective.gateway, wanted, data, owner, file)
             except InputError as error:
                 findings.append(error.finding.at(effective.location))
                 held.add(name)
-        held |= set(result.refused) - rendered.keys()
         unreadable = set(snapshot.unreadable)
         for name, known in self._good.items():
-            if name not in rendered and (name in held or known.file in unreadable):
+            kept = name in held or known.owner in result.refused_objects or known.file in unreadable
+            if kept and name not in rendered and name not in result.suspended:
                 rendered[name] = known
         self._good = rendered
         held -= rendered.keys()
         desired = Desired(
             wanted={name: r.wanted for name, r in rendered.items()},
             files={r.wanted.path: r.data for r in rendered.values()},
-            complete=not unreadable,
+            complete=result.complete,
             held=frozenset(held),
             held_files=frozenset(file_name(name) for name in held),
         )
-        return Look(desired, tuple(findings), rendered, frozenset(result.suspended), frozenset(result.elsewhere))
+        return Look(desired, tuple(findings), rendered, result.suspended, result.elsewhere)
 
-    def _render(self, gateway: Gateway, file: str) -> Rendered:
+    def _render(self, gateway: Gateway) -> tuple[Wanted, bytes]:
         mark = revision(gateway, self.key)
         data = render(gateway, mark)
         prove(gateway, mark, data)
-        wanted = Wanted(
-            gateway.name, gateway.target.profile, mark, gateway.registers, relative_path(gateway, self.layout)
-        )
-        return Rendered(gateway, wanted, data, file)
+        path = relative_path(gateway, self.layout)
+        return Wanted(gateway.name, gateway.target.profile, mark, gateway.registers, path), data
