@@ -33,7 +33,8 @@ from sipgateway.simulator import Simulator, SimulatorConfig
 
 HELP = (
     "Starts the simulator (a stand-in for FreeSWITCH), loads the example trunks, then edits one, breaks one, rotates a "
-    "password and removes one, and shows after each step what was touched. Takes under a minute and leaves nothing behind."
+    "password and removes one, and shows after each step what was touched. Takes under a minute and leaves nothing "
+    "behind."
 )
 
 #: The longest that any step may take, in seconds.

@@ -19,7 +19,7 @@ from sipgateway.render.layout import Layout, file_name, relative_path
 from sipgateway.render.proof import prove
 from sipgateway.render.revision import RevisionKey, revision
 from sipgateway.render.xml import render
-from sipgateway.source.folder import Source
+from sipgateway.source.folder import Folder
 from sipgateway.source.local import accepted
 
 
@@ -79,7 +79,7 @@ class Pipeline:
     key: RevisionKey
     switch: str
     layout: Layout = field(default_factory=Layout)
-    _source: Source | None = None
+    _folder: Folder | None = None
     _good: dict[str, Rendered] = field(default_factory=dict)
 
     def look(self) -> Look:
@@ -92,9 +92,9 @@ class Pipeline:
             raise InputError(
                 Finding("NoSource", "", f"{self.source} does not exist.", "Check --source; nothing was changed.")
             )
-        if self._source is None:
-            self._source = Source(self.source)
-        snapshot = self._source.snapshot()
+        if self._folder is None:
+            self._folder = Folder(self.source)
+        snapshot = self._folder.snapshot()
         result = accepted(snapshot, switch=self.switch)
         findings = list(result.findings)
         rendered: dict[str, Rendered] = {}
