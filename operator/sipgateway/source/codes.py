@@ -102,13 +102,6 @@ NOTHING_FOUND = Code(
     "An empty answer is more often a wrong path than a wish.",
     "Check the path, and that files end with .yaml, .yml, .json or .xml.",
 )
-CHECK_CRASHED = Code(
-    "CheckCrashed",
-    "A check failed on this gateway in a way that nobody foresaw.",
-    "The gateway cannot be judged, so it is refused; the others go on.",
-    "Report this with the manifest (without its Secret).",
-)
-
 # FreeSWITCH XML.
 
 MALFORMED_XML = Code(

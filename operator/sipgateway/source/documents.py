@@ -60,12 +60,14 @@ class Document:
 
     Attributes:
         file: path as the user gave it.
-        line: where the document begins, 1-based.
+        line: where the document begins (its `---`, if it has one), 1-based.
+        first: where its value begins.
         text: its YAML text. May hold a Secret, so it shows in no `repr`.
     """
 
     file: str
     line: int
+    first: int
     text: str = field(repr=False)
     _cache: list[Mapping[str, Place]] = field(default_factory=list, repr=False)
 
@@ -187,10 +189,11 @@ class _Reader:
                 continue
             self._anchors, self._findings, self._ambiguous, self._nodes, self._aliased = {}, [], False, 0, 0
             start = _start(event)
-            value = self._value(next(self._events))
+            root = next(self._events)
+            value = self._value(root)
             end = next(self._events).end_mark
             piece = self._text[start.index - start.column : end.index if end else None]
-            document = Document(self._file, start.line + 1, piece)
+            document = Document(self._file, start.line + 1, _start(root).line + 1, piece)
             yield Parsed(document, value, tuple(self._findings), self._ambiguous)
 
     def _value(self, event: yaml.Event) -> object:

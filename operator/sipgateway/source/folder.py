@@ -1,0 +1,235 @@
+"""A source of manifests: a folder, a file or standard input, read as one snapshot.
+
+In: a path. Out: `Snapshot`: every SipGateway and Secret with its place, every finding, and what could not be read.
+Only files that changed since the last snapshot are parsed again. What could not be read is listed and never taken for
+empty: the pipeline removes a trunk on evidence only.
+
+Read are *.yaml, *.yml and *.json, recursively, in the order of their paths. Files and folders that begin with a dot are
+skipped (git, editors, and the folders behind mounted ConfigMaps, whose files are reached through their links).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+from sipgateway.errors import Finding, Location
+from sipgateway.source import codes
+from sipgateway.source.documents import MAX_BYTES
+from sipgateway.source.manifests import (
+    Broken,
+    FileContents,
+    Ignored,
+    Manifest,
+    SourcedGateway,
+    SourcedSecret,
+    read_manifests,
+)
+
+SUFFIXES: Final = (".yaml", ".yml", ".json")
+STDIN: Final = "-"
+#: A file that changed this shortly before it was read may change again within the same time stamp: read it once more.
+_RACY_NS: Final = 50_000_000
+
+_Stamp = tuple[int, int, int, int]
+_T = TypeVar("_T", SourcedGateway, SourcedSecret)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """What a source says at one moment.
+
+    Attributes:
+        gateways: SipGateways that could be parsed, in the order of their places; names are unique.
+        secrets: Secrets; names are unique.
+        findings: what is wrong in files, with locations. What is wrong with a gateway's values comes from `accepted`.
+        unreadable: files and folders of which something could not be understood or read. What stands in them is
+            unknown: while there is one, a name that is not found is not a name that is gone.
+        broken: SipGateways whose name is known and nothing else (duplicates too).
+        ignored: objects of other kinds.
+        files: how many files were read.
+    """
+
+    gateways: tuple[SourcedGateway, ...] = ()
+    secrets: tuple[SourcedSecret, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    unreadable: tuple[str, ...] = ()
+    broken: tuple[Broken, ...] = ()
+    ignored: tuple[Ignored, ...] = ()
+    files: int = 0
+
+
+@dataclass(slots=True)
+class _Cached:
+    stamp: _Stamp
+    data: bytes | None  # kept while the time stamps are too young to prove anything
+    contents: FileContents
+
+
+class Folder:
+    """A folder, a file or standard input, and what was read of it before.
+
+    Args:
+        path: of a folder or a file; `-` reads standard input, once.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = os.fspath(path)
+        self._cache: dict[str, _Cached] = {}
+        self._stdin: FileContents | None = None
+
+    def snapshot(self) -> Snapshot:
+        """Reads what changed and puts everything together. Never raises on what stands in files."""
+        if self.path == STDIN:
+            if self._stdin is None:
+                self._stdin = read_manifests(sys.stdin.buffer.read(MAX_BYTES + 1), STDIN)
+            return _merge([(STDIN, self._stdin)], [])
+        fresh: dict[str, _Cached] = {}
+        contents: list[tuple[str, FileContents]] = []
+        problems: list[Finding] = []
+        for name, real in _walk(self.path, problems):
+            try:
+                cached = self._read(name, real)
+            except OSError as error:
+                problems.append(unreadable(name, error))
+                continue
+            fresh[name] = cached
+            contents.append((name, cached.contents))
+        self._cache = fresh
+        return _merge(contents, problems)
+
+    def _read(self, name: str, real: str) -> _Cached:
+        found = os.stat(real)  # noqa: PTH116 - a thousand of them in each snapshot
+        stamp = (found.st_mtime_ns, found.st_size, found.st_ino, found.st_ctime_ns)
+        cached = self._cache.get(name)
+        if cached is not None and cached.stamp == stamp and cached.data is None:
+            return cached
+        if not stat.S_ISREG(found.st_mode):
+            finding = codes.NOT_A_FILE.finding("", "this is not an ordinary file.").at(Location(name))
+            return _Cached(stamp, None, FileContents(findings=(finding,), sound=False))
+        now = time.time_ns()
+        data = _bytes_of(real)
+        racy = data if max(stamp[0], stamp[3]) > now - _RACY_NS else None
+        if cached is not None and cached.data == data:
+            return _Cached(stamp, racy, cached.contents)
+        return _Cached(stamp, racy, read_manifests(data, name))
+
+
+def _walk(root: str, problems: list[Finding]) -> Iterator[tuple[str, str]]:
+    """(name to show, path to open) of each file, in order; links are resolved and must stay inside."""
+    if not os.path.isdir(root):  # noqa: PTH112
+        yield root, os.path.realpath(root)
+        return
+    inside = os.path.realpath(root) + os.sep
+    yield from _walk_folder(root, inside, problems)
+
+
+def _walk_folder(folder: str, inside: str, problems: list[Finding]) -> Iterator[tuple[str, str]]:
+    try:
+        with os.scandir(folder) as found:
+            entries = sorted((entry for entry in found if not entry.name.startswith(".")), key=lambda entry: entry.name)
+    except OSError as error:
+        problems.append(unreadable(folder, error))
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk_folder(entry.path, inside, problems)
+        elif not entry.is_symlink():
+            if entry.name.endswith(SUFFIXES):
+                yield entry.path, entry.path
+        elif os.path.isdir(entry.path):  # noqa: PTH112
+            message = "a link to a folder is not followed."
+            problems.append(codes.FILE_OUTSIDE.finding("", message).at(Location(entry.path)))
+        elif entry.name.endswith(SUFFIXES):
+            real = os.path.realpath(entry.path)
+            if real.startswith(inside):
+                yield entry.path, real
+            else:
+                message = "the link leads out of the folder."
+                problems.append(codes.FILE_OUTSIDE.finding("", message).at(Location(entry.path)))
+
+
+def _bytes_of(path: str) -> bytes:
+    """The file's bytes, one more than allowed at most. A link or a pipe that was put in its place meanwhile fails."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read(MAX_BYTES + 1)
+
+
+def unreadable(name: str, error: OSError) -> Finding:
+    """A file or folder that the system does not let us read."""
+    what = "it does not exist" if error.errno == errno.ENOENT else (error.strerror or "it cannot be read").lower()
+    return codes.FILE_UNREADABLE.finding("", f"{what}.").at(Location(name))
+
+
+def _merge(contents: Iterable[tuple[str, FileContents]], problems: list[Finding]) -> Snapshot:
+    gateways: list[SourcedGateway] = []
+    secrets: list[SourcedSecret] = []
+    findings: list[Finding] = []
+    broken: list[Broken] = []
+    ignored: list[Ignored] = []
+    unknown = [finding.location.file for finding in problems if finding.location]
+    files = 0
+    for name, one in contents:
+        files += 1
+        gateways += one.gateways
+        secrets += one.secrets
+        findings += one.findings
+        broken += one.broken
+        ignored += one.ignored
+        if not one.sound:
+            unknown.append(name)
+    findings += problems
+    taken = {(one.namespace, one.name) for one in broken}
+    gateways, doubles = _unique(gateways, "SipGateway", _gateway_key, findings)
+    doubles += (one for one in gateways if _gateway_key(one) in taken)
+    gateways = [one for one in gateways if _gateway_key(one) not in taken] if taken else gateways
+    broken += (_broken_double(double, findings) for double in doubles)
+    secrets, _ = _unique(secrets, "Secret", _secret_key, findings)
+    return Snapshot(
+        tuple(gateways), tuple(secrets), tuple(findings), tuple(unknown), tuple(broken), tuple(ignored), files
+    )
+
+
+def _gateway_key(one: SourcedGateway) -> tuple[str, str]:
+    return one.gateway.namespace, one.gateway.name
+
+
+def _secret_key(one: SourcedSecret) -> tuple[str, str]:
+    return one.namespace, one.secret.name
+
+
+def _unique(
+    items: list[_T], kind: str, key: Callable[[_T], tuple[str, str]], findings: list[Finding]
+) -> tuple[list[_T], list[_T]]:
+    """Those whose name is theirs alone, and the others, with a finding at each place that names the next."""
+    by_key: dict[tuple[str, str], list[_T]] = {}
+    for item in items:
+        by_key.setdefault(key(item), []).append(item)
+    if len(by_key) == len(items):
+        return items, []
+    doubles = [group for group in by_key.values() if len(group) > 1]
+    for group in doubles:
+        namespace, name = key(group[0])
+        for index, item in enumerate(group):
+            other = _place(group[index - 1].manifest)
+            message = f"{kind} {namespace}/{name} stands here and at {other}; neither is used."
+            findings.append(codes.DUPLICATE_OBJECT.finding("metadata.name", message).at(_place(item.manifest)))
+    return [group[0] for group in by_key.values() if len(group) == 1], [item for group in doubles for item in group]
+
+
+def _place(manifest: Manifest) -> Location:
+    return manifest.locate("metadata.name")
+
+
+def _broken_double(double: SourcedGateway, findings: list[Finding]) -> Broken:
+    gateway, place = double.gateway, _place(double.manifest)
+    own = tuple(finding for finding in findings if finding.location == place)
+    return Broken(gateway.namespace, gateway.name, gateway.gateway_name, place, own)

@@ -1,0 +1,160 @@
+"""What a snapshot asks for: which gateways a switch shall have, and why others are refused. Without Kubernetes.
+
+In: a `Snapshot`. Out: `LocalResult`: effective gateways with Secrets filled in, and every finding with its place.
+The order is that of the operator: parse, accept, name conflicts, Secrets, and the checks on the values in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from sipgateway.api.accept import check, check_effective
+from sipgateway.api.conflicts import fleet_of, losers, lost_to
+from sipgateway.api.gateway import Gateway
+from sipgateway.api.resolve import SecretView, resolve
+from sipgateway.api.spec import SipGateway
+from sipgateway.errors import Finding, Location, Severity
+from sipgateway.source.folder import Snapshot
+from sipgateway.source.manifests import SourcedGateway
+
+
+@dataclass(frozen=True, slots=True)
+class EffectiveGateway:
+    """A gateway that the switch shall have.
+
+    Attributes:
+        gateway: with the values of Secrets, which show in no `repr`.
+        source: the SipGateway that asks for it.
+        location: where that stands.
+    """
+
+    gateway: Gateway
+    source: SipGateway
+    location: Location
+
+
+@dataclass(frozen=True, slots=True)
+class LocalResult:
+    """What a snapshot asks for.
+
+    Attributes:
+        gateways: accepted, not suspended, in the order of their places.
+        suspended: gateway names of accepted SipGateways with `suspend: true`, whose name nobody else uses.
+        findings: everything that was refused or warned of, files included, each with its place.
+        refused: gateway name -> why a SipGateway that asks for it is refused. Another one may have that name.
+        refused_objects: (namespace, name) of the refused SipGateways: what they last were good for stays.
+        elsewhere: names of other switches that SipGateways are for; empty unless a switch was asked for.
+        complete: whether everything could be read. If not, a gateway that is not here is not known to be unwanted.
+    """
+
+    gateways: tuple[EffectiveGateway, ...] = ()
+    suspended: frozenset[str] = frozenset()
+    findings: tuple[Finding, ...] = ()
+    refused: Mapping[str, tuple[Finding, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    refused_objects: frozenset[tuple[str, str]] = frozenset()
+    elsewhere: frozenset[str] = frozenset()
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """On one SipGateway by itself, with the Secrets that it names."""
+
+    gateway: Gateway | None
+    findings: tuple[Finding, ...]
+    refused: bool
+
+
+def accepted(snapshot: Snapshot, *, switch: str | None = None) -> LocalResult:
+    """Judges a snapshot.
+
+    Args:
+        snapshot: of a source.
+        switch: take only SipGateways for this switch; it has one name space whatever their Kubernetes namespace is
+            (fact 11). None takes all, each (namespace, switch) by itself, as in a cluster.
+    """
+    mine = [one for one in snapshot.gateways if switch is None or one.gateway.spec.switch == switch]
+    elsewhere = frozenset(one.gateway.spec.switch for one in snapshot.gateways) - {switch} if switch else frozenset()
+    secrets: dict[str, dict[str, SecretView]] = {}
+    for secret in snapshot.secrets:
+        secrets.setdefault(secret.namespace, {})[secret.secret.name] = secret.secret
+    verdicts = [(one, _verdict(one, secrets.get(one.gateway.namespace, {}))) for one in mine]
+    # A refused SipGateway keeps its name from nobody: the operator compares accepted ones only.
+    competing = (one.gateway for one, verdict in verdicts if not verdict.refused)
+    lost = losers(competing, fleet=fleet_of if switch is None else lambda gateway: gateway.spec.switch)
+
+    result = _Result(snapshot)
+    for one, verdict in verdicts:
+        gateway = one.gateway
+        winner = lost.get((gateway.namespace, gateway.name))
+        findings = verdict.findings
+        if winner is not None:
+            conflict = lost_to(gateway, winner)
+            findings = (*findings, conflict.at(one.manifest.locate(conflict.field)))
+        result.add(one, verdict, findings, refused=verdict.refused or winner is not None)
+    return result.finished(elsewhere)
+
+
+class _Result:
+    """Gathers what each SipGateway came to."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._complete = not snapshot.unreadable
+        self._gateways: list[EffectiveGateway] = []
+        self._suspended: set[str] = set()
+        self._findings = list(snapshot.findings)
+        self._refused: dict[str, tuple[Finding, ...]] = {one.gateway_name: one.findings for one in snapshot.broken}
+        self._objects = {(one.namespace, one.name) for one in snapshot.broken}
+
+    def add(self, one: SourcedGateway, verdict: _Verdict, findings: tuple[Finding, ...], *, refused: bool) -> None:
+        gateway = one.gateway
+        self._findings += findings
+        if refused:
+            errors = tuple(finding for finding in findings if finding.severity is Severity.ERROR)
+            self._refused[gateway.gateway_name] = self._refused.get(gateway.gateway_name, ()) + errors
+            self._objects.add((gateway.namespace, gateway.name))
+        elif gateway.spec.suspend:
+            self._suspended.add(gateway.gateway_name)
+        elif verdict.gateway is not None:
+            self._gateways.append(EffectiveGateway(verdict.gateway, gateway, one.manifest.start()))
+
+    def finished(self, elsewhere: frozenset[str]) -> LocalResult:
+        return LocalResult(
+            tuple(self._gateways),
+            frozenset(self._suspended - {effective.gateway.name for effective in self._gateways}),
+            tuple(self._findings),
+            MappingProxyType(self._refused),
+            frozenset(self._objects),
+            elsewhere,
+            self._complete,
+        )
+
+
+def _verdict(one: SourcedGateway, secrets: Mapping[str, SecretView]) -> _Verdict:
+    """Remembered with the manifest as long as the Secrets it names are the same: 999 unchanged ones cost nothing."""
+    spec = one.gateway.spec
+    used = tuple(secrets.get(ref.name) if ref else None for ref in (spec.username_from, spec.password_from))
+    remembered: tuple[tuple[SecretView | None, ...], _Verdict] | None = one.memo.get("verdict")
+    if remembered is not None and all(a is b for a, b in zip(remembered[0], used, strict=True)):
+        return remembered[1]
+    verdict = _judge(one, secrets)
+    one.memo["verdict"] = (used, verdict)
+    return verdict
+
+
+def _judge(one: SourcedGateway, secrets: Mapping[str, SecretView]) -> _Verdict:
+    findings = list(check(one.gateway))
+    effective: Gateway | None = None
+    if not _refuses(findings) and not one.gateway.spec.suspend:  # a suspended one needs no Secret yet
+        effective, found = resolve(one.gateway, secrets)
+        findings += found
+        if effective is not None:
+            findings += check_effective(effective)
+    placed = tuple(finding.at(one.manifest.locate(finding.field)) for finding in findings)
+    return _Verdict(effective, placed, _refuses(findings))
+
+
+def _refuses(findings: list[Finding]) -> bool:
+    return any(finding.severity is Severity.ERROR for finding in findings)

@@ -1,0 +1,217 @@
+"""FreeSWITCH XML from a file, a folder or standard input, expanded as the switch would: bytes, variables, places.
+
+In: a path and global variables. Out: `XmlText`s, ready to be parsed, and findings. Nothing is ever executed (`exec` is
+reported), and no file outside the configuration folder is read, whatever an include names.
+
+A folder with freeswitch.xml is a whole configuration and is read from there. Any other folder is a heap of fragments:
+each *.xml is read by itself, unless another includes it. The variables of the configuration's vars.xml hold for both.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from sipgateway.errors import Finding, Location
+from sipgateway.render.preprocessor import Expanded, preprocess
+from sipgateway.source import codes
+from sipgateway.source.folder import STDIN, unreadable
+
+ROOT_FILE: Final = "freeswitch.xml"
+VARIABLES_FILE: Final = "vars.xml"
+#: Bytes of one file, and of all files that one start includes.
+MAX_BYTES: Final = 64 * 1024 * 1024
+#: Files that one start may include, the same one counted each time: includes can multiply like rabbits.
+MAX_INCLUDED: Final = 100_000
+
+_GLOBAL = re.compile(rb"\$\$\{([^{}]*)\}")
+_COMMANDS: Final = frozenset({"exec", "exec-set", "stun-set", "env-set"})
+
+
+@dataclass(frozen=True, slots=True)
+class XmlText:
+    """One start file with everything that it includes.
+
+    Attributes:
+        file: the start file as the user gave it.
+        expanded: what the switch's XML parser sees, and where each line came from.
+        whole: whether this is a whole configuration rather than a fragment of one.
+        raw: content of every file that was read, by its path: lines as written. May hold secrets.
+    """
+
+    file: str
+    expanded: Expanded
+    whole: bool
+    raw: Mapping[str, bytes] = field(repr=False)
+
+    def place(self, line: int) -> Location:
+        """Where a line of the expanded text was written (1-based)."""
+        return self.expanded.locate(line)
+
+    def unset_at(self, place: Location) -> tuple[str, ...]:
+        """Names of global variables that are used in a line and set nowhere."""
+        lines = self.raw.get(place.file, b"").splitlines()
+        written = lines[place.line - 1] if 0 < place.line <= len(lines) else b""
+        known = {name.lower() for name in self.expanded.variables}
+        names = (found.decode("utf-8", "replace") for found in _GLOBAL.findall(written))
+        return tuple(name for name in names if name.lower() not in known)
+
+
+@dataclass(frozen=True, slots=True)
+class XmlFiles:
+    """What was read.
+
+    Attributes:
+        texts: start files in the order of their paths.
+        findings: what the pre-processor would drop, could not open, or would execute.
+        files: how many files were read.
+    """
+
+    texts: tuple[XmlText, ...]
+    findings: tuple[Finding, ...]
+    files: int
+
+
+def read_xml(path: str, variables: Mapping[str, str], stdin: bytes = b"") -> XmlFiles:
+    """Reads and expands FreeSWITCH XML.
+
+    Args:
+        path: of a file or a folder; `-` takes `stdin`.
+        variables: global variables that the caller gives; they win over those that files set before.
+        stdin: content of standard input.
+    """
+    if path == STDIN:
+        reader = _Reader(None, variables)
+        reader.start(STDIN, stdin, whole=False)
+        return reader.result()
+    root = _configuration_folder(path)
+    reader = _Reader(root, variables)
+    if os.path.isfile(os.path.join(path, ROOT_FILE)):  # noqa: PTH113, PTH118
+        reader.open(os.path.join(path, ROOT_FILE), whole=True)  # noqa: PTH118
+        return reader.result()
+    is_file = not os.path.isdir(path)  # noqa: PTH112
+    if not (is_file and os.path.basename(path) in {ROOT_FILE, VARIABLES_FILE}):  # noqa: PTH119
+        reader.preset(os.path.join(root, VARIABLES_FILE))  # noqa: PTH118
+    for name in [path] if is_file else _xml_files(path):
+        reader.open(name, whole=os.path.basename(name) == ROOT_FILE)  # noqa: PTH119
+    return reader.result()
+
+
+class _Reader:
+    """Reads start files one after the other; a file that an earlier or later one includes is no start of its own."""
+
+    def __init__(self, root: str | None, variables: Mapping[str, str]) -> None:
+        self._root = root
+        self._given = dict(variables)
+        if root is not None:
+            self._given.setdefault("conf_dir", root)
+        self._preset: dict[str, str] = {}
+        self._texts: dict[str, XmlText] = {}
+        self._findings: dict[str, list[Finding]] = {}
+        self._included: set[str] = set()
+        self._raw: dict[str, bytes] = {}
+        self._files: set[str] = set()
+        self._current: list[Finding] = []
+        self._count = 0
+
+    def preset(self, path: str) -> None:
+        """Takes the variables that a file sets, and nothing else of it."""
+        try:
+            data = _content(path)
+        except OSError:
+            return
+        self._preset = dict(preprocess(data, file=path, variables=self._given).variables)
+
+    def open(self, path: str, *, whole: bool) -> None:
+        try:
+            data = _content(path)
+        except OSError as error:
+            self._findings[path] = [unreadable(path, error)]
+            return
+        self.start(path, data, whole=whole)
+
+    def start(self, path: str, data: bytes, *, whole: bool) -> None:
+        self._raw, self._current, self._count = {path: data}, [], 0
+        self._files.add(path)
+        variables = {**self._preset, **self._given}
+        expanded = preprocess(data, file=path, variables=variables, include=self._include)
+        self._note(expanded)
+        self._texts[path] = XmlText(path, expanded, whole, self._raw)
+        self._findings[path] = self._current
+
+    def result(self) -> XmlFiles:
+        starts = [path for path in self._texts if os.path.realpath(path) not in self._included]
+        skipped = self._texts.keys() - starts
+        findings = [finding for path, found in self._findings.items() if path not in skipped for finding in found]
+        return XmlFiles(tuple(self._texts[path] for path in starts), tuple(findings), len(self._files))
+
+    def _note(self, expanded: Expanded) -> None:
+        for place in expanded.dropped:
+            message = "content stands on a line that the pre-processor drops whole."
+            self._current.append(codes.CONTENT_DROPPED.finding("", message).at(place))
+        for path, place in expanded.unopened:
+            message = f"the included {path} cannot be opened; the switch skips it and answers Success."
+            self._current.append(codes.INCLUDE_UNREADABLE.finding("", message).at(place))
+        for directive in expanded.directives:
+            if directive.kind in _COMMANDS:
+                message = f"{directive.kind} is not executed here."
+                self._current.append(codes.COMMAND_NOT_RUN.finding("", message).at(directive.location))
+
+    def _include(self, pattern: str, cwd: str) -> Sequence[tuple[str, bytes | None]]:
+        absolute = pattern if os.path.isabs(pattern) else os.path.join(cwd, pattern)  # noqa: PTH117, PTH118
+        given: list[tuple[str, bytes | None]] = []
+        for path in sorted(glob.glob(absolute)) if glob.has_magic(absolute) else _existing(absolute):  # noqa: PTH207
+            real = os.path.realpath(path)
+            if self._root is None or not real.startswith(self._root.rstrip("/") + os.sep):
+                message = f"{path} is outside of {self._root or 'standard input'} and is not read."
+                self._current.append(codes.INCLUDE_OUTSIDE.finding("", message).at(Location(path)))
+                continue
+            self._count += 1
+            if self._count > MAX_INCLUDED:
+                message = f"more than {MAX_INCLUDED} files are included; the rest is not read."
+                self._current.append(codes.INCLUDE_LOOP.finding("", message).at(Location(path)))
+                break
+            self._included.add(real)
+            content = self._raw.get(path)
+            if content is None:
+                try:
+                    content = self._raw[path] = _content(real)
+                    self._files.add(path)
+                except OSError:
+                    content = None
+            given.append((path, content))
+        return given
+
+
+def _existing(path: str) -> list[str]:
+    return [path] if os.path.lexists(path) else []
+
+
+def _content(path: str) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read(MAX_BYTES)
+
+
+def _configuration_folder(path: str) -> str:
+    """The nearest folder above (or at) a path that holds freeswitch.xml; else the folder itself."""
+    start = Path(os.path.realpath(path))
+    start = start if start.is_dir() else start.parent
+    found = next((folder for folder in (start, *start.parents) if (folder / ROOT_FILE).is_file()), start)
+    return str(found)
+
+
+def _xml_files(folder: str) -> Iterator[str]:
+    """Every *.xml below a folder, in order, without links and without what begins with a dot."""
+    with os.scandir(folder) as found:
+        entries = sorted((entry for entry in found if not entry.name.startswith(".")), key=lambda entry: entry.name)
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _xml_files(entry.path)
+        elif entry.name.endswith(".xml") and entry.is_file(follow_symlinks=False):
+            yield entry.path
