@@ -74,6 +74,11 @@ MEDIA_TYPE = rf"{_TOKEN}/{_TOKEN}(?:;{_TOKEN}={_TOKEN})*"
 NOT_XML = r"\x00-\x08\x0b\x0c\x0e-\x1f\x{fffe}\x{ffff}"
 #: Printable ASCII without blanks and `[` (fact 33).
 VARIABLE_NAME = r"[!-Z\x5c-~]+"
+#: A variable that mod_sofia writes as a header of its own, and one whose header has a name (fact 33, RFC 3261 `token`).
+HEADER_VARIABLE = r"(?i)~?sip_(?:h|rh|ph|bye_h|info_h)_"
+HEADER_VARIABLE_GOOD = rf"(?i)~?sip_(?:h|rh|ph|bye_h|info_h)_{_TOKEN}"
+#: FreeSWITCH does not set a value with this on a channel.
+EXPANSION = r"\$[\x5c$]*\{"
 #: A parameter's name: what mod_sofia's own names look like.
 PARAMETER_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 #: A Sofia profile, as it stands in a command and in a path.

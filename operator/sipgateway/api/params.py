@@ -28,12 +28,12 @@ class Grammar(StrEnum):
     AUTH_USER = "auth-user"  # quoted-string content of a digest username
     REALM = "realm"  # quoted-string content of a digest realm
     SCHEME = "scheme"  # RFC 3261 `token`
-    HOST = "host"  # hostname, IPv4 or [IPv6], without port
+    HOST = "host"  # hostname, IPv4 or IPv6 without brackets and without port
     HOST_PORT = "host-port"  # host[:port]
     PROXY = "proxy"  # host[:port][;uri-parameters], no scheme
-    HOST_OR_URI = "host-or-uri"  # the same, or a sip:/sips: URI
+    HOST_OR_URI = "host-or-uri"  # the same, or a sip:/sips: URI without a user
     URI_PARAMS = "uri-params"  # RFC 3261 `uri-parameters`, a leading `;` is optional
-    SECRET = "secret"  # digest password: any text, only its hash is sent
+    SECRET = "secret"  # digest password: only its hash is sent; no `:`, at which sofia-sip divides credentials
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,7 @@ class Param:
         secret_source: name of the `...From` field, if there is one.
         refused: not None: setting it is refused, and this says why.
         doc: one line for people.
+        example: a value as YAML.
         hazard: what mod_sofia does with a bad value.
         max_length: in characters.
     """
@@ -75,6 +76,7 @@ class Param:
     secret_source: str | None = None
     refused: str | None = None
     max_length: int = 255
+    example: str = ""
 
 
 #: Upper bound of every number of seconds: mod_sofia keeps them in 32 bits; a day is far beyond any use.
@@ -85,6 +87,7 @@ PARAMS: tuple[Param, ...] = (
         "register",
         "register",
         Kind.BOOL,
+        example="false",
         default=True,
         doc="Whether the gateway REGISTERs with the proxy. True needs a username and a password.",
         hazard="True without username or password: the gateway is dropped and the switch answers +OK (fact 13).",
@@ -93,6 +96,7 @@ PARAMS: tuple[Param, ...] = (
         "username",
         "username",
         Kind.TEXT,
+        example="acme-pbx-17",
         grammar=Grammar.USER,
         secret_source="usernameFrom",
         default_doc="`FreeSWITCH` when register is false; required otherwise",
@@ -103,6 +107,7 @@ PARAMS: tuple[Param, ...] = (
         "authUsername",
         "auth-username",
         Kind.TEXT,
+        example="17@carrier.example.com",
         grammar=Grammar.AUTH_USER,
         default_doc="username",
         doc="User name in the digest answer, where the carrier wants another than the SIP user.",
@@ -123,6 +128,7 @@ PARAMS: tuple[Param, ...] = (
         "realm",
         "realm",
         Kind.TEXT,
+        example="carrier.example.com",
         grammar=Grammar.REALM,
         default_doc="proxy, else the gateway's name",
         doc="Digest realm, and the host to call when proxy is not set.",
@@ -132,6 +138,7 @@ PARAMS: tuple[Param, ...] = (
         "scheme",
         "scheme",
         Kind.TEXT,
+        example="Digest",
         grammar=Grammar.SCHEME,
         default="Digest",
         default_doc="Digest",
@@ -143,6 +150,7 @@ PARAMS: tuple[Param, ...] = (
         "fromUser",
         "from-user",
         Kind.TEXT,
+        example="+15550100",
         grammar=Grammar.USER,
         default_doc="username",
         doc="User of the From header.",
@@ -152,6 +160,7 @@ PARAMS: tuple[Param, ...] = (
         "fromDomain",
         "from-domain",
         Kind.TEXT,
+        example="pbx.example.com",
         grammar=Grammar.HOST_PORT,
         default_doc="proxy",
         words=("auto-aleg-full", "auto-aleg-domain"),
@@ -162,6 +171,7 @@ PARAMS: tuple[Param, ...] = (
         "callerIdInFrom",
         "caller-id-in-from",
         Kind.BOOL,
+        example="true",
         default=False,
         doc="Puts the caller id of the inbound leg into the From of outbound calls.",
         hazard="Any word but true yes on enable enabled active allow or a non-zero number is false.",
@@ -170,6 +180,7 @@ PARAMS: tuple[Param, ...] = (
         "extension",
         "extension",
         Kind.TEXT,
+        example="auto_to_user",
         default_doc="username",
         words=("auto_to_user", "auto"),
         doc="Dialplan destination of inbound calls; auto_to_user takes the To user, auto the request's user.",
@@ -179,6 +190,7 @@ PARAMS: tuple[Param, ...] = (
         "extensionInContact",
         "extension-in-contact",
         Kind.BOOL,
+        example="true",
         default=False,
         doc="Registers the extension as the Contact's user instead of gw+NAME.",
         hazard="Any word but a true one is false.",
@@ -187,6 +199,7 @@ PARAMS: tuple[Param, ...] = (
         "context",
         "context",
         Kind.TEXT,
+        example="from-carrier",
         default_doc="the profile's",
         doc="Dialplan context of inbound calls.",
         hazard="An unknown context: inbound calls find no extension and end with 404.",
@@ -195,6 +208,7 @@ PARAMS: tuple[Param, ...] = (
         "proxy",
         "proxy",
         Kind.TEXT,
+        example="sip.carrier.example.com:5060",
         grammar=Grammar.PROXY,
         default_doc="realm, else the gateway's name",
         doc="Registrar and destination: host[:port][;uri-parameters], without sip: in front.",
@@ -205,6 +219,7 @@ PARAMS: tuple[Param, ...] = (
         "outboundProxy",
         "outbound-proxy",
         Kind.TEXT,
+        example="sbc.carrier.example.com",
         grammar=Grammar.HOST_OR_URI,
         default_doc="none",
         doc="Where calls are sent, when not to proxy.",
@@ -214,6 +229,7 @@ PARAMS: tuple[Param, ...] = (
         "registerProxy",
         "register-proxy",
         Kind.TEXT,
+        example="registrar.carrier.example.com:5080",
         grammar=Grammar.HOST_OR_URI,
         default_doc="none",
         doc="Where REGISTER is sent, when not to proxy.",
@@ -223,6 +239,7 @@ PARAMS: tuple[Param, ...] = (
         "registerTransport",
         "register-transport",
         Kind.TEXT,
+        example="tcp",
         default="udp",
         default_doc="udp",
         choices=("udp", "tcp", "tls", "sctp"),
@@ -233,6 +250,7 @@ PARAMS: tuple[Param, ...] = (
         "expireSeconds",
         "expire-seconds",
         Kind.INT,
+        example="600",
         default=3600,
         default_doc="3600",
         minimum=5,
@@ -244,6 +262,7 @@ PARAMS: tuple[Param, ...] = (
         "retrySeconds",
         "retry-seconds",
         Kind.INT,
+        example="30",
         default=30,
         default_doc="30",
         minimum=5,
@@ -256,6 +275,7 @@ PARAMS: tuple[Param, ...] = (
         "retrySeconds908",
         "908-retry-seconds",
         Kind.INT,
+        example="10",
         default_doc="none",
         minimum=1,
         maximum=_MAX_SECONDS,
@@ -266,6 +286,7 @@ PARAMS: tuple[Param, ...] = (
         "timeoutSeconds",
         "timeout-seconds",
         Kind.INT,
+        example="20",
         default=60,
         default_doc="60",
         minimum=5,
@@ -277,6 +298,7 @@ PARAMS: tuple[Param, ...] = (
         "ping",
         "ping",
         Kind.INT,
+        example="30",
         default_doc="off",
         minimum=5,
         maximum=_MAX_SECONDS,
@@ -287,6 +309,7 @@ PARAMS: tuple[Param, ...] = (
         "pingMin",
         "ping-min",
         Kind.INT,
+        example="2",
         default=1,
         default_doc="1",
         minimum=1,
@@ -298,6 +321,7 @@ PARAMS: tuple[Param, ...] = (
         "pingMax",
         "ping-max",
         Kind.INT,
+        example="3",
         default=1,
         default_doc="1",
         minimum=1,
@@ -309,6 +333,7 @@ PARAMS: tuple[Param, ...] = (
         "pingMonitoring",
         "ping-monitoring",
         Kind.BOOL,
+        example="true",
         default=False,
         doc="Fires an event for each ping.",
         hazard="Any word but a true one is false.",
@@ -317,6 +342,7 @@ PARAMS: tuple[Param, ...] = (
         "contactInPing",
         "contact-in-ping",
         Kind.BOOL,
+        example="true",
         default=False,
         doc="Sends the Contact in OPTIONS pings.",
         hazard="Any word but a true one is false.",
@@ -335,6 +361,7 @@ PARAMS: tuple[Param, ...] = (
         "contactParams",
         "contact-params",
         Kind.TEXT,
+        example="tgrp=acme;trunk-context=example.com",
         grammar=Grammar.URI_PARAMS,
         default_doc="none",
         doc="URI parameters of the Contact; a leading ; is optional.",
@@ -344,6 +371,7 @@ PARAMS: tuple[Param, ...] = (
         "contactHost",
         "contact-host",
         Kind.TEXT,
+        example="198.51.100.7",
         grammar=Grammar.HOST,
         words=("sip-ip",),
         default_doc="the profile's ext-sip-ip, else its sip-ip",
@@ -354,14 +382,16 @@ PARAMS: tuple[Param, ...] = (
         "distinctTo",
         "distinct-to",
         Kind.BOOL,
+        example="true",
         default=False,
-        doc="Sends the From user in the To of REGISTER instead of the username.",
+        doc="Sends username@proxy in the To of REGISTER, instead of the same as in From.",
         hazard="Any word but a true one is false.",
     ),
     Param(
         "destinationPrefix",
         "destination-prefix",
         Kind.TEXT,
+        example="011",
         default_doc="none",
         grammar=Grammar.USER,
         doc="Put in front of the destination number of outbound calls.",
@@ -371,6 +401,7 @@ PARAMS: tuple[Param, ...] = (
         "rfc5626",
         "rfc-5626",
         Kind.BOOL,
+        example="true",
         default=False,
         doc="Outbound flow of RFC 5626; needs enable-rfc-5626 on the profile, and regId.",
         hazard="Without regId it sends reg-id=(null).",
@@ -379,6 +410,7 @@ PARAMS: tuple[Param, ...] = (
         "regId",
         "reg-id",
         Kind.INT,
+        example="1",
         default_doc="none",
         minimum=1,
         maximum=2_147_483_647,
@@ -389,6 +421,7 @@ PARAMS: tuple[Param, ...] = (
         "gwAuthAcl",
         "gw-auth-acl",
         Kind.TEXT,
+        example="carrier-addresses",
         default_doc="none",
         doc="ACL of addresses whose digest challenges are answered, instead of those of the proxies (fact 35).",
         hazard="An unknown ACL name matches nothing: the gateway never registers (fact 35).",

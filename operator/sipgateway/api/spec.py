@@ -101,4 +101,4 @@ class SipGateway:
     @property
     def gateway_name(self) -> str:
         """The name on the switch: `spec.gatewayName`, else `metadata.name`."""
-        return self.spec.gateway_name or self.name
+        return self.name if self.spec.gateway_name is None else self.spec.gateway_name

@@ -34,3 +34,7 @@ class Code:
             action: what to do here; None takes the code's.
         """
         return Finding(self.name, field, message, self.action if action is None else action, self.severity)
+
+    def because(self, field: str, what: str, action: str | None = None) -> Finding:
+        """A finding that says `what`, and then why that is refused or warned of."""
+        return self.finding(field, f"{what} {self.why}", action)
