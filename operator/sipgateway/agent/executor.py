@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from sipgateway.agent.view import SwitchView
-from sipgateway.api.names import REVISION_VARIABLE
+from sipgateway.api.names import REVISION_VARIABLE, is_gateway_name
 from sipgateway.errors import Finding
 from sipgateway.esl import commands, replies
 from sipgateway.esl.client import Client
@@ -72,11 +72,25 @@ class Executor:
 
     async def read_back(self, names: Sequence[str]) -> None:
         """Reads the revisions of these names."""
+        for name in names:
+            if not is_gateway_name(name):
+                self.view.read(name, None)  # loads, but no command reaches it alone (fact 32): never ours
+        names = [name for name in names if is_gateway_name(name)]
         if not names:
             return
         bodies = await self.client.pipeline([commands.gateway_variable(n, REVISION_VARIABLE) for n in names])
+        without: list[str] = []
         for name, body in zip(names, bodies, strict=True):
-            self.view.read(name, replies.parse_variable(body))
+            revision = replies.parse_variable(body)
+            self.view.read(name, revision)
+            if revision is None:
+                without.append(name)
+        if not without:
+            return
+        bodies = await self.client.pipeline([commands.gateway_status(n) for n in without])
+        for name, body in zip(without, bodies, strict=True):
+            if replies.parse_gateway_xml(body) is None:
+                self.view.unfindable(name, _now())
 
     async def load(self, steps: Sequence[Step]) -> list[Result]:
         """Adds, repairs and replaces: `killgw` of what is in the way, one rescan per profile, read-back.
@@ -109,7 +123,7 @@ class Executor:
         scan = replies.parse_reloadxml(body)
         self._note([scan])
         if not scan.reloaded:
-            return [Result(step, _broken(self.reload)) for step in steps]
+            return [Result(step, switch_config_broken(self.reload)) for step in steps]
         batch = [commands.killgw(s.profile, s.name) for s in steps]
         batch += [commands.gateway_variable(s.name, REVISION_VARIABLE) for s in steps]
         bodies = iter(await self.client.pipeline(batch))
@@ -153,7 +167,7 @@ class Executor:
             status = replies.parse_gateway_xml(body)
             if status is None or status.state == "NOREG":
                 over.append(name)
-            elif status.state == "FAIL_WAIT" or (status.state == "REGED" and status.status == "UP"):
+            elif status.state in {"FAIL_WAIT", "DOWN"} or (status.state == "REGED" and status.status == "UP"):
                 ready.append(name)
                 batch.append(commands.register(status.profile, name))
         if batch:
@@ -189,7 +203,7 @@ class Executor:
         if scan.profile_missing:
             return Result(step, _no_profile(step))
         if not scan.reloaded:
-            return Result(step, _broken(self.reload))
+            return Result(step, switch_config_broken(self.reload))
         return Result(step, _not_loaded(step) if seen is None else _other_revision(step))
 
 
@@ -206,7 +220,8 @@ def _no_profile(step: Step) -> Finding:
     )
 
 
-def _broken(reload: Reload) -> Finding:
+def switch_config_broken(reload: Reload) -> Finding:
+    """The switch cannot read its own tree."""
     return Finding(
         "SwitchConfigBroken",
         "",

@@ -1,7 +1,8 @@
 """Files under the switch's includes: whole or not at all, readable by the switch's group only.
 
 In: relative paths and bytes. Out: files. A file is written under a name that no include matches (a leading dot,
-fact 31), fsynced and renamed, so that `kill -9` or a full disk leaves the old file or the new one.
+fact 31), fsynced and renamed, so that `kill -9` or a full disk leaves the old file or the new one. Links
+inside the folder are never followed: what they point to is not ours.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import errno
 import fcntl
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+import stat
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from sipgateway.errors import Finding, StorageError
 from sipgateway.render.layout import Layout, is_ours
@@ -43,6 +45,8 @@ class ConfFolder:
     def read_all(self) -> dict[str, bytes]:
         """Our files: relative path -> content. Files of others are not looked into.
 
+        A link or a pipe that has the name of one of ours counts as empty, so that it is replaced or removed.
+
         Raises:
             StorageError: a folder or file cannot be read.
         """
@@ -53,16 +57,19 @@ class ConfFolder:
                 for name in names:
                     if is_ours(name):
                         path = Path(folder, name)
-                        found[path.relative_to(self.root).as_posix()] = path.read_bytes()
+                        with contextlib.suppress(FileNotFoundError):
+                            whole = stat.S_ISREG(path.lstat().st_mode)
+                            found[path.relative_to(self.root).as_posix()] = path.read_bytes() if whole else b""
         return found
 
     def write_all(self, files: Mapping[str, bytes]) -> None:
         """Puts whole files in place, durably; many together cost about as much as a few.
 
         Raises:
-            StorageError: no room, no permission. Each file is the old one or the new one.
+            StorageError: no room, no permission, a folder that is a link. Each file is the old one or the new one.
         """
         staged: dict[Path, Path] = {}
+        self._refuse_links(files)
         with _explained(self.root):
             try:
                 for relative, data in files.items():
@@ -89,8 +96,9 @@ class ConfFolder:
         """Takes a file away, durably. One that is not there is no error.
 
         Raises:
-            StorageError: no permission.
+            StorageError: no permission, or a folder that is a link.
         """
+        self._refuse_links([relative])
         path = self.root / relative
         with _explained(path):
             try:
@@ -104,7 +112,7 @@ class ConfFolder:
         swept = 0
         with _explained(self.root):
             for folder, folders, names in os.walk(self.root, onerror=_raise):
-                folders[:] = [f for f in folders if not f.startswith(".")]
+                folders[:] = [f for f in folders if not f.startswith(".") or f == STATE_FOLDER]
                 for name in names:
                     if name.startswith(_TEMPORARY):
                         Path(folder, name).unlink(missing_ok=True)
@@ -137,6 +145,11 @@ class ConfFolder:
             yield
         finally:
             os.close(handle)
+
+    @property
+    def has_key(self) -> bool:
+        """Whether a key was made: without one, nothing that a switch has loaded is ours."""
+        return (self.root / STATE_FOLDER / "revision.key").exists()
 
     def revision_key(self) -> bytes:
         """The key of the revisions, made at the first run (0600) and never silently remade.
@@ -182,7 +195,20 @@ class ConfFolder:
             folder = folder.parent
         for path in reversed(missing):
             path.mkdir(_FOLDER_MODE, exist_ok=True)
+            _open_to_group(path, _FOLDER_MODE)
             _sync(path.parent)
+
+    def _refuse_links(self, relatives: Iterable[str]) -> None:
+        for folder in {parent for relative in relatives for parent in PurePosixPath(relative).parents}:
+            if folder.parts and (self.root / folder).is_symlink():
+                raise StorageError(
+                    Finding(
+                        "FolderIsLink",
+                        "",
+                        f"{self.root / folder} is a link; files are not written through it.",
+                        "Name the real folder with --conf, --profile-path or --directory-path.",
+                    )
+                )
 
 
 def changes(want: Mapping[str, bytes], have: Mapping[str, bytes]) -> tuple[list[str], list[str]]:
@@ -197,12 +223,21 @@ def _stage(path: Path, data: bytes) -> Path:
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE)
     try:
         with os.fdopen(handle, "wb") as file:
+            _open_to_group(handle, _FILE_MODE, path.parent)
             file.write(data)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
     return temporary
+
+
+def _open_to_group(target: int | Path, mode: int, folder: Path | None = None) -> None:
+    """The mode whatever the umask is, and the group of the folder: the switch's, where the switch reads there."""
+    group = (folder or Path(str(target)).parent).stat().st_gid
+    with contextlib.suppress(PermissionError):
+        os.chown(target, -1, group)
+    os.chmod(target, mode)  # noqa: PTH101 - a descriptor or a path
 
 
 def _sync(path: Path) -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from sipgateway.agent.executor import Executor, Reload, Result
+from sipgateway.agent.executor import Executor, Reload, Result, switch_config_broken
 from sipgateway.agent.files import ConfFolder, changes
 from sipgateway.agent.report import Report
 from sipgateway.agent.view import SwitchView
@@ -23,6 +23,7 @@ from sipgateway.reconcile.backoff import Pace, Retry
 from sipgateway.reconcile.plan import Kind, Plan, Problem, ProblemKind, Step, by_profile, plan
 from sipgateway.reconcile.registration import Verdict
 from sipgateway.reconcile.state import Wanted
+from sipgateway.render.layout import file_name
 
 #: CUSTOM events that the keeper listens to (facts 22, 30, 35).
 EVENTS = (
@@ -38,6 +39,12 @@ RESYNC = 10.0
 
 #: Seconds between tries of a tree that the switch could not read (fact 3).
 BROKEN_RETRY = 5.0
+
+#: Seconds between tries of files that could not be written; a hint tries at once.
+STORAGE_RETRY = 2.0
+
+#: A second copy counts as a ghost when it is there for so many seconds: somebody's marked copy goes within two (14).
+GHOST_PATIENCE = 3.0
 
 #: A replacement waits at most this many seconds for its tick, then goes ahead.
 TICK_PATIENCE = 4.0
@@ -101,6 +108,7 @@ class Keeper:
     _resync_at: float = 0.0
     _broken_at: float = 0.0
     _settle_at: float = 0.0
+    _ghosts: dict[str, float] = field(default_factory=dict)
     _idle: bool = False
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
@@ -130,7 +138,7 @@ class Keeper:
 
     async def write_files(self) -> None:
         """Brings the folder in line without a switch, so that a switch that starts later starts with everything."""
-        await asyncio.to_thread(self._sync_files, frozenset())
+        await self._store(self.desired, frozenset())
 
     async def keep(self, client: Client) -> None:
         """Keeps the switch behind this connection until the connection fails.
@@ -154,7 +162,9 @@ class Keeper:
                     listener.result()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), wait)
-                pause = self._pace.start_at(_now()) - _now()
+                now = _now()
+                aims = [aim for _, aim in self._due.values() if aim >= now]
+                pause = min(self._pace.start_at(now), *aims, float("inf")) - now  # an aimed moment is not missed
                 if pause > 0:
                     await asyncio.sleep(pause)
         finally:
@@ -177,7 +187,8 @@ class Keeper:
             self.view.event(gateway, _now())
             after = self.view.registrations.get(gateway.gateway)
             if (
-                after is not None
+                gateway.gateway in self.desired.wanted
+                and after is not None
                 and after.verdict not in _NO_NEWS
                 and (before is None or before.verdict is not after.verdict)
             ):
@@ -194,39 +205,59 @@ class Keeper:
     async def _pass(self, executor: Executor) -> float:
         """Looks once and does what can be done now. Returns how long to wait for the next look, in seconds."""
         now = _now()
-        worked = False
         self._idle = False
+        desired = self.desired
         if now >= self._resync_at:
             self._resync_at = now + RESYNC
             self.view.stale = True
             self._disk = None
         if self.view.stale or self.view.unread:
             await executor.refresh()
-        todo = self._plan()
-        await self._store(frozenset(p.name for p in todo.problems if p.kind is ProblemKind.NAME_TAKEN))
-        if self.broken.error is not None and todo.steps:
-            if now < self._broken_at:
-                return await self._rest(self._broken_at - now, worked=False)
-            self._broken_at = now + BROKEN_RETRY
-            self.broken = await executor.check_tree()
-            if self.broken.error is not None:
-                return await self._rest(BROKEN_RETRY, worked=False)
-        steps = self._allowed(todo.now)
-        due, wait = await self._timed(executor, self._allowed(todo.timed))
+        todo = self._plan(desired)
+        await self._store(desired, frozenset(p.name for p in todo.problems if p.kind is ProblemKind.NAME_TAKEN))
+        steps, timed, removals = (self._allowed(desired, group) for group in (todo.now, todo.timed, todo.removals))
+        if not await self._readable(executor, steps, timed, removals):
+            steps, timed, removals = [], [], []
+        due, wait = await self._timed(executor, timed)
         if steps or due:
-            worked = True
             self._take(await executor.load([*steps, *due]), executor, _now() - now)
-        removals = self._allowed(todo.removals)
         if removals:
-            worked = True
             started = _now()
             self._take(await executor.remove(removals), executor, _now() - started)
-        if await self._settle(executor):
-            worked = True
-        retry = [r.not_before - now for n, r in self._retries.items() if n in self.failures]
+        settled = await self._settle(executor)
+        return await self._rest(min(wait, self._patience(now)), worked=bool(steps or due or removals or settled))
+
+    async def _readable(self, executor: Executor, steps: list[Step], timed: list[Step], removals: list[Step]) -> bool:
+        """Whether the switch can read its tree, as far as these steps depend on it.
+
+        `killgw` before a rescan that cannot read the tree brings the old copy back as it was (fact 2): for one that
+        registers that is a gap for nothing, so the tree is tried before the first such `killgw`.
+        """
+        todo = [*steps, *timed, *removals]
+        disruptive = any(s.kill and s.registered for s in steps) or any(s.profile not in self._due for s in timed)
+        if not todo or (self.broken.error is None and not disruptive):
+            return True
+        now = _now()
+        if self.broken.error is None or now >= self._broken_at:
+            self._broken_at = now + BROKEN_RETRY
+            self.broken = await executor.check_tree()
+        if self.broken.error is None:
+            return True
+        for step in todo:
+            self._failed(step.name, switch_config_broken(self.broken))
+        return False
+
+    def _patience(self, now: float) -> float:
+        """Seconds until something is due that no event announces."""
+        until = [self._resync_at, *(r.not_before for n, r in self._retries.items() if n in self.failures)]
         if self.settling:
-            wait = min(wait, 0.5)
-        return await self._rest(max(min([wait, self._resync_at - now, *retry]), 0.0), worked=worked)
+            until.append(now + 0.5)
+        if self.storage is not None:
+            until.append(now + STORAGE_RETRY)
+        if self.broken.error is not None and self.failures:
+            until.append(self._broken_at)
+        until += [since + GHOST_PATIENCE for name, since in self._ghosts.items() if name not in self.problems]
+        return max(min(until) - now, 0.0)
 
     async def _rest(self, wait: float, *, worked: bool) -> float:
         self.passes += 1
@@ -239,17 +270,26 @@ class Keeper:
             self._changed.notify_all()
         return wait
 
-    def _plan(self) -> Plan:
-        desired = self.desired
+    def _plan(self, desired: Desired) -> Plan:
+        profile_of = self.view.profile_of
         todo = plan(
-            desired.wanted,
+            {
+                n: w if profile_of(w.profile) == w.profile else replace(w, profile=profile_of(w.profile))
+                for n, w in desired.wanted.items()
+            }
+            if self.view.aliases
+            else desired.wanted,
             self.view.loaded(),
             ours=self.ours,
             removable=lambda name: desired.complete and name not in desired.held,
             known=frozenset(self._known),
             adopt=self.adopt,
         )
-        fresh = {p.name: p for p in todo.problems}
+        now = _now()
+        copies = {p.name for p in todo.problems if p.kind is ProblemKind.GHOST}
+        self._ghosts = {name: self._ghosts.get(name, now) for name in copies}
+        ghosts = {name for name, since in self._ghosts.items() if now - since >= GHOST_PATIENCE}
+        fresh = {p.name: p for p in todo.problems if p.kind is not ProblemKind.GHOST or p.name in ghosts}
         for name, problem in fresh.items():
             if self.problems.get(name) != problem:
                 self.report(Report.problem(problem))
@@ -262,13 +302,26 @@ class Keeper:
         self._known &= desired.wanted.keys()
         return todo
 
-    def _allowed(self, steps: tuple[Step, ...]) -> list[Step]:
+    def _allowed(self, desired: Desired, steps: tuple[Step, ...]) -> list[Step]:
+        """The steps that need not wait, neither for a retry nor for their file: a rescan loads what stands there."""
         now = _now()
-        return [s for s in steps if s.name not in self._retries or now >= self._retries[s.name].not_before]
+        return [
+            s
+            for s in steps
+            if (s.name not in self._retries or now >= self._retries[s.name].not_before)
+            and (self.storage is None or self._stored(desired, s))
+        ]
 
-    async def _store(self, taken: frozenset[str]) -> None:
+    def _stored(self, desired: Desired, step: Step) -> bool:
+        disk = self._disk or {}
+        if step.kind is Kind.REMOVE:
+            return not any(path.endswith(f"/{file_name(step.name)}") for path in disk)
+        path = desired.wanted[step.name].path
+        return path in disk and disk[path] == desired.files[path]
+
+    async def _store(self, desired: Desired, taken: frozenset[str]) -> None:
         try:
-            await asyncio.to_thread(self._sync_files, taken)
+            await asyncio.to_thread(self._sync_files, desired, taken)
         except StorageError as error:
             if self.storage != error.finding:
                 self.report(Report.failure("", error.finding))
@@ -276,20 +329,45 @@ class Keeper:
         else:
             self.storage = None
 
-    def _sync_files(self, taken: frozenset[str]) -> None:
+    def _sync_files(self, desired: Desired, taken: frozenset[str]) -> None:
         if self._disk is None:
             self._disk = self.folder.read_all()
-        desired = self.desired
         skip = {desired.wanted[n].path for n in taken if n in desired.wanted}
         want = {path: data for path, data in desired.files.items() if path not in skip}
         write, remove = changes(want, self._disk)
-        if write:
-            self.folder.write_all({path: want[path] for path in write})
-            self._disk.update({path: want[path] for path in write})
+        failure: StorageError | None = None
+        try:
+            self._write({path: want[path] for path in write}, self._disk)
+        except StorageError as error:
+            failure = error
+        moved = {path.rpartition("/")[2] for path in want if want[path] == self._disk.get(path)}
         for path in remove:
-            if desired.complete and path.rpartition("/")[2] not in desired.held_files:
-                self.folder.remove(path)
-                del self._disk[path]
+            name = path.rpartition("/")[2]
+            if name in moved or (desired.complete and name not in desired.held_files):
+                try:
+                    self.folder.remove(path)
+                    del self._disk[path]
+                except StorageError as error:
+                    failure = failure or error
+        if failure is not None:
+            raise failure
+
+    def _write(self, files: dict[str, bytes], disk: dict[str, bytes]) -> None:
+        """All together; when that fails one by one, so that one bad folder holds up nobody else's file."""
+        if not files:
+            return
+        try:
+            self.folder.write_all(files)
+            disk.update(files)
+        except StorageError as error:
+            failure = error
+            for path, data in files.items() if len(files) > 1 and error.finding.code != "DiskFull" else ():
+                try:
+                    self.folder.write_all({path: data})
+                    disk[path] = data
+                except StorageError as single:
+                    failure = single
+            raise failure from None
 
     async def _timed(self, executor: Executor, steps: list[Step]) -> tuple[list[Step], float]:
         """Which replacements are due now, and how long until the next is (fact 15)."""
@@ -362,10 +440,13 @@ class Keeper:
                         self.settling[name] = now
                 self.report(Report.proved(step, seconds))
             else:
-                if self.failures.get(name) != result.finding:
-                    self.report(Report.failure(name, result.finding))
-                self.failures[name] = result.finding
+                self._failed(name, result.finding)
                 self._retries[name] = Retry.after(self._retries.get(name), now)
+
+    def _failed(self, name: str, finding: Finding) -> None:
+        if self.failures.get(name) != finding:
+            self.report(Report.failure(name, finding))
+        self.failures[name] = finding
 
 
 def _now() -> float:

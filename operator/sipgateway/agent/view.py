@@ -27,6 +27,7 @@ class SwitchView:
         rows: gateway name -> (profile, state) of each row of `sofia status`, newest first.
         revisions: gateway name -> `sipgw_revision` of the copy that look-ups find.
         profiles: profile name -> its state.
+        aliases: other name of a profile -> the name under which its gateways are listed.
         registrations: gateway name -> what its events amount to.
         ticks: profile name -> when it ticks.
         marks: (profile, name) -> marked copies whose `gateway_delete` did not come yet (fact 24b).
@@ -37,6 +38,7 @@ class SwitchView:
     rows: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     revisions: dict[str, str | None] = field(default_factory=dict)
     profiles: dict[str, str] = field(default_factory=dict)
+    aliases: dict[str, str] = field(default_factory=dict)
     registrations: dict[str, Registration] = field(default_factory=dict)
     ticks: dict[str, Tick] = field(default_factory=dict)
     marks: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -48,6 +50,7 @@ class SwitchView:
     def status(self, status: SofiaStatus, now: float) -> None:
         """Takes a whole `sofia status` in. Names that were not there before are to be read."""
         self.profiles = {row.name: row.state for row in status.profiles}
+        self.aliases = {row.name: row.profile for row in status.aliases if row.name not in self.profiles}
         rows: dict[str, list[tuple[str, str]]] = {}
         for row in status.gateways:
             rows.setdefault(row.name, []).append((row.profile, row.state))
@@ -69,6 +72,19 @@ class SwitchView:
         self.unread.discard(name)
         self.revisions[name] = revision
 
+    def unfindable(self, name: str, now: float) -> None:
+        """No look-up finds this name, though it is listed: all its copies are marked, by somebody else (24b, 24c)."""
+        for mark, count in Counter((profile, name) for profile, _ in self.rows.get(name, ())).items():
+            if self.marks[mark] < count:
+                self.marks[mark] = count
+                self.marked_at.setdefault(mark, now)
+        self.unread.discard(name)
+        self.revisions[name] = None
+
+    def profile_of(self, name: str) -> str:
+        """The name under which the gateways of this profile are listed: an alias reaches it too."""
+        return self.aliases.get(name, name)
+
     def forget(self, name: str) -> None:
         """The switch has no gateway of this name any more."""
         self.unread.discard(name)
@@ -88,7 +104,7 @@ class SwitchView:
     def loaded_anew(self, name: str, profile: str, revision: str, *, registers: bool, now: float) -> None:
         """Read-back proved a new copy of this name."""
         state = "UNREGED" if registers else "NOREG"
-        self.rows.setdefault(name, []).insert(0, (profile, state))
+        self.rows.setdefault(name, []).insert(0, (self.profile_of(profile), state))
         self.read(name, revision)
         if not self.marked(name):
             self.registrations[name] = self.registrations.get(name, Registration()).seen(state, now)
@@ -121,7 +137,10 @@ class SwitchView:
             if not self.marked(name):
                 known = self.registrations.get(name, Registration())
                 self.registrations[name] = known.ignored_challenge(now)
-        else:  # a profile came back: what it loaded is to be read (fact 30)
+        else:  # a profile came back: what it loaded, it loaded from the files of that moment (fact 30)
+            for listed, rows in self.rows.items():
+                if any(profile == event.profile for profile, _ in rows):
+                    self.revisions.pop(listed, None)
             self.stale = True
 
     def _state(self, event: GatewayEvent, now: float) -> None:
@@ -147,8 +166,9 @@ class SwitchView:
                 break
         if self.marks[mark] > 0:
             self.marks[mark] -= 1
-        else:
-            self.stale = True  # somebody else killed it
+        else:  # somebody else killed it, and may have loaded another version at once
+            self.revisions.pop(name, None)
+            self.stale = True
         if self.marks[mark] <= 0:
             del self.marks[mark]
             self.marked_at.pop(mark, None)
