@@ -265,6 +265,15 @@ def _uuid_kill(switch: Switch, argument: str) -> str:
     return "+OK\n"
 
 
+def _uuid_getvar(switch: Switch, argument: str) -> str:
+    """A channel's variable: those of the gateway's outbound leg are on it (fact 41)."""
+    words = separate(argument, 2)
+    call = switch.calls.get(words[0]) if len(words) == 2 else None
+    if call is None or call.until is not None:
+        return "-ERR No such channel!\n"
+    return call.gateway.outbound.get(words[1]) or "_undef_"
+
+
 def _uuid_exists(switch: Switch, argument: str) -> str:
     call = switch.calls.get(argument.strip())
     return "true" if call is not None and call.until is None else "false"
@@ -298,6 +307,7 @@ _COMMANDS: dict[str, Callable[[Switch, str], str]] = {
     "originate": _originate,
     "uuid_kill": _uuid_kill,
     "uuid_exists": _uuid_exists,
+    "uuid_getvar": _uuid_getvar,
     "show": _show,
     "strepoch": _strepoch,
     "strftime": _strftime,

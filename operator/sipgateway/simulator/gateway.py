@@ -134,6 +134,11 @@ class LoadedGateway:
         """`UP` or `DOWN`: whether calls may go out (facts 15, 37)."""
         return "UP" if self.up else "DOWN"
 
+    @property
+    def handle_name(self) -> str:
+        """The name that its SIP handles carry, in a buffer of 256 bytes: a longer one is never found again (fact 32)."""
+        return self.name.encode("utf-8", "surrogateescape")[:255].decode("utf-8", "ignore")
+
     def retry_note(self, now: float) -> str | None:
         """What a status appends to a state that waits: `4s`, `NEVER`, or nothing (fact 39)."""
         if self.state not in {State.FAILED, State.FAIL_WAIT, State.TRYING}:

@@ -194,7 +194,7 @@ def answer_to_register(stack: Stack, handle: LoadedGateway, answer: Answer) -> N
 
     It counts for whichever gateway has the name now, not for the copy that asked (fact 17a).
     """
-    gateway = stack.find_gateway(handle.name)
+    gateway = stack.find_gateway(handle.handle_name)
     if gateway is None:
         return
     before, known = gateway.state, gateway.network_ip
@@ -217,7 +217,7 @@ def answer_to_register(stack: Stack, handle: LoadedGateway, answer: Answer) -> N
 
 def challenged(stack: Stack, handle: LoadedGateway, answer: Answer) -> None:
     """A 401 or 407: answered only when it comes from an address of the gateway (fact 35)."""
-    gateway = stack.find_gateway(handle.name)
+    gateway = stack.find_gateway(handle.handle_name)
     if gateway is not None and stack.may_challenge(gateway, answer.source):
         stack.authenticate(handle, gateway, answer)
         return
@@ -232,7 +232,7 @@ def challenged(stack: Stack, handle: LoadedGateway, answer: Answer) -> None:
 
 def answer_to_options(stack: Stack, handle: LoadedGateway, answer: Answer, now: float) -> None:
     """An answer to a ping (fact 37)."""
-    gateway = stack.find_gateway(handle.name)
+    gateway = stack.find_gateway(handle.handle_name)
     if gateway is None:
         return
     changed = False
