@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     esl, layout = esl_of(args), layout_of(args)
     folder = ConfFolder(args.conf.absolute(), layout)
     key = RevisionKey(folder.revision_key())
-    look = Pipeline(args.source, key, args.switch, layout).look()
+    look = Pipeline(args.source, key, args.switch, layout, args.allow_empty).look()
     loaded = asyncio.run(_loaded(esl.host, esl.port, esl.password))
     todo = plan(
         look.desired.wanted,

@@ -36,6 +36,9 @@ def add_source(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help=f"take the SipGateways whose spec.switch is NAME (default: {DEFAULT_SWITCH})",
     )
+    parser.add_argument(
+        "--allow-empty", action="store_true", help="a source without a single manifest means that no trunk is wanted"
+    )
 
 
 def add_conf(parser: argparse.ArgumentParser) -> None:

@@ -73,12 +73,15 @@ class Pipeline:
         key: for the revisions.
         switch: the fleet whose gateways are taken.
         layout: where files go.
+        allow_empty: whether a source without a single manifest means that nothing is wanted. Without it that counts
+            as a folder that was not mounted.
     """
 
     source: Path
     key: RevisionKey
     switch: str
     layout: Layout = field(default_factory=Layout)
+    allow_empty: bool = False
     _folder: Folder | None = None
     _good: dict[str, Rendered] = field(default_factory=dict)
 
@@ -113,9 +116,12 @@ class Pipeline:
             except InputError as error:
                 findings.append(error.finding.at(effective.location))
                 held.add(name)
+        empty = not self.allow_empty and not (snapshot.gateways or snapshot.secrets or snapshot.broken)
+        if empty:
+            findings.append(_empty(self.source))
         unreadable = set(snapshot.unreadable)
         for name, known in self._good.items():
-            kept = name in held or known.owner in result.refused_objects or known.file in unreadable
+            kept = name in held or known.owner in result.refused_objects or known.file in unreadable or empty
             if kept and name not in rendered and name not in result.suspended:
                 rendered[name] = known
         self._good = rendered
@@ -123,7 +129,7 @@ class Pipeline:
         desired = Desired(
             wanted={name: r.wanted for name, r in rendered.items()},
             files={r.wanted.path: r.data for r in rendered.values()},
-            complete=result.complete,
+            complete=result.complete and not empty,
             held=frozenset(held),
             held_files=frozenset(file_name(name) for name in held),
         )
@@ -135,3 +141,13 @@ class Pipeline:
         prove(gateway, mark, data)
         path = relative_path(gateway, self.layout)
         return Wanted(gateway.name, gateway.target.profile, mark, gateway.registers, path), data
+
+
+def _empty(source: Path) -> Finding:
+    return Finding(
+        "EmptySource",
+        "",
+        f"{source} holds no manifest at all. That may be a folder that is not mounted, so nothing is removed.",
+        "Check --source; if no trunk is wanted any more, start with --allow-empty.",
+        Severity.WARNING,
+    )

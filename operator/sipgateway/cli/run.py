@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         folder.sweep()
         key = RevisionKey(folder.revision_key())
         keeper = Keeper(folder, lambda r: key_id_of(r) == key.key_id, board.report, adopt=args.adopt)
-        session = Session(Pipeline(args.source, key, args.switch, layout), keeper, esl, board.report)
+        session = Session(Pipeline(args.source, key, args.switch, layout, args.allow_empty), keeper, esl, board.report)
         if esl.password == DEFAULT_PASSWORD:
             text = "the event socket has FreeSWITCH's default password: change it in event_socket.conf.xml"
             board.report(Report("warning", "switch", "", text, "DefaultPassword"))
