@@ -1,0 +1,71 @@
+"""The tick is aimed at with room for the work, never in the past, and its period is learnt from noisy sightings."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sipgateway.reconcile.tick import MARGIN, MAX_AGE, PERIOD, Tick
+
+SECONDS = st.floats(0, 1e6, allow_nan=False)
+
+
+@given(
+    last=SECONDS,
+    later=st.floats(0, MAX_AGE, allow_nan=False),
+    period=st.floats(0.98, 1.05, allow_nan=False),
+    work=st.floats(0, 3, allow_nan=False),
+)
+def test_acting_leaves_the_work_and_a_margin_before_a_tick_and_is_never_in_the_past(
+    last: float, later: float, period: float, work: float
+) -> None:
+    tick, now = Tick(last, period), last + later
+    at = tick.act_at(now, work)
+    assert at >= now - 1e-6
+    assert at - now <= period + 1e-6
+    phase = (at + work + MARGIN - last) / period
+    assert phase == pytest.approx(round(phase), abs=1e-4)
+
+
+@given(last=SECONDS, later=st.floats(0, 1000, allow_nan=False))
+def test_the_next_tick_is_the_first_that_is_not_past(last: float, later: float) -> None:
+    tick, now = Tick(last), last + later
+    following = tick.next(now)
+    assert now - 1e-4 <= following <= now + PERIOD
+
+
+@pytest.mark.parametrize("period", [0.995, 1.0, 1.0025, 1.01])
+@pytest.mark.parametrize("every", [1, 2, 7])
+def test_the_phase_is_right_after_a_minute_of_noisy_sightings(period: float, every: int) -> None:
+    chance = random.Random(every)
+    start = 1234.5
+    tick = Tick(start + chance.uniform(0, 0.01))
+    for number in range(every, 61, every):
+        tick = tick.seen(start + number * period + chance.uniform(0, 0.01))
+    assert tick.period == pytest.approx(period, abs=0.002)
+    real = start + 70 * period
+    assert tick.next(real - 0.3) == pytest.approx(real, abs=0.03)
+
+
+def test_the_same_tick_seen_twice_changes_nothing() -> None:
+    tick = Tick(100.0).seen(101.0025)
+    assert tick.seen(101.0025) == tick
+    assert tick.seen(50.0) == tick
+
+
+def test_a_sighting_that_is_out_of_step_moves_the_phase_and_not_the_period() -> None:
+    tick = Tick(100.0)
+    for number in range(1, 11):
+        tick = tick.seen(100 + number * 1.0)
+    steady = tick.period
+    moved = tick.seen(120.45)
+    assert moved.last == 120.45
+    assert moved.period == steady
+
+
+def test_an_old_phase_is_not_trusted() -> None:
+    assert Tick(100.0).trusted(100.0 + MAX_AGE)
+    assert not Tick(100.0).trusted(100.1 + MAX_AGE)
