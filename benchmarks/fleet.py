@@ -49,7 +49,6 @@ def manifest(number: int, *, value: str = "1") -> str:
         "  register: false\n"
         f"  username: account{number}\n"
         "  proxy: sip.example.com:5060\n"
-        "  expireSeconds: 600\n"
         "  variables:\n"
         "    - name: carrier\n"
         f'      value: "{value}"\n'

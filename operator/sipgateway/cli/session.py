@@ -16,7 +16,7 @@ from sipgateway.agent.keeper import Keeper
 from sipgateway.agent.report import Report
 from sipgateway.cli.options import Esl
 from sipgateway.cli.pipeline import Look, Pipeline
-from sipgateway.errors import Finding, InputError, SwitchError
+from sipgateway.errors import Finding, InputError, Severity, SwitchError
 from sipgateway.esl.client import backoff, connect
 
 #: Milliseconds of quiet after which a save counts as done, and the most that a storm of saves is collected.
@@ -91,7 +91,8 @@ class Session:
     def _tell(self, findings: tuple[Finding, ...]) -> None:
         for finding in findings:
             if finding not in self._told:
-                self.report(Report(finding.severity, "refused", "", str(finding), finding.code))
+                event = "refused" if finding.severity is Severity.ERROR else "warned"
+                self.report(Report(finding.severity, event, "", str(finding), finding.code))
         self._told = frozenset(findings)
 
     async def _keep(self) -> None:
