@@ -384,7 +384,10 @@ class Keeper:
                 continue
             first, aim = self._due.get(profile, (now, 0.0))
             if profile not in self._due and not self._trusted(profile, now):
-                await executor.show_tick(working[0].name)
+                there = next((s.name for s in working if s.registered and self.view.is_on(s.name, profile)), None)
+                if there is None or not await executor.show_tick(there):
+                    due += group  # nothing of ours can show the tick: waiting would be for nothing
+                    continue
             if now - first > TICK_PATIENCE or (aim and 0 <= now - aim <= _LATE):
                 due += group
                 self._due.pop(profile, None)

@@ -85,6 +85,10 @@ class SwitchView:
         """The name under which the gateways of this profile are listed: an alias reaches it too."""
         return self.aliases.get(name, name)
 
+    def is_on(self, name: str, profile: str) -> bool:
+        """Whether the live copy of this name is on this profile."""
+        return any(where == profile for where, _ in self._live(name))
+
     def forget(self, name: str) -> None:
         """The switch has no gateway of this name any more."""
         self.unread.discard(name)
