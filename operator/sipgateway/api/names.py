@@ -10,6 +10,9 @@ API_VERSION = f"{GROUP}/{VERSION}"
 KIND = "SipGateway"
 PLURAL = "sipgateways"
 SINGULAR = "sipgateway"
+SHORT_NAMES = ("sipgw", "sgw")
+#: `kubectl get telephony` lists them; `all` is left to workloads.
+CATEGORIES = ("telephony",)
 
 LABEL_SWITCH = f"{GROUP}/switch"
 LABEL_CREDENTIALS = f"{GROUP}/credentials"

@@ -1,0 +1,364 @@
+"""The CustomResourceDefinition of SipGateway, made from the parameter table, the fields and the CEL rules.
+
+In: nothing but the tables. Out: a plain mapping in the order of the file; tools/generate.py writes it.
+
+No parameter has a default in the schema: what a manifest does not say is not in the XML, and FreeSWITCH's own default
+holds (it is named in each description). A default written by the API server could not be told from a choice, and the
+checks warn of choices that do nothing. Only fields of our own have defaults: switch, profile, placement, suspend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeAlias
+
+from sipgateway.api import cel, limits
+from sipgateway.api.checks import lists
+from sipgateway.api.fields import BY_PATH
+from sipgateway.api.names import (
+    CATEGORIES,
+    DEFAULT_PROFILE,
+    DEFAULT_SWITCH,
+    GROUP,
+    KIND,
+    PLURAL,
+    SHORT_NAMES,
+    SINGULAR,
+    VERSION,
+)
+from sipgateway.api.params import Kind, Param
+from sipgateway.api.parse import SPEC_PARAMS
+from sipgateway.api.spec import PLACEMENTS
+
+Schema: TypeAlias = dict[str, object]
+
+_TYPES = {Kind.BOOL: "boolean", Kind.INT: "integer", Kind.TEXT: "string"}
+_MAX_INT32 = 2_147_483_647
+
+
+def crd() -> Schema:
+    """The whole CustomResourceDefinition."""
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{PLURAL}.{GROUP}"},
+        "spec": {
+            "group": GROUP,
+            "names": {
+                "kind": KIND,
+                "listKind": f"{KIND}List",
+                "plural": PLURAL,
+                "singular": SINGULAR,
+                "shortNames": list(SHORT_NAMES),
+                "categories": list(CATEGORIES),
+            },
+            "scope": "Namespaced",
+            "versions": [
+                {
+                    "name": VERSION,
+                    "served": True,
+                    "storage": True,
+                    "subresources": {"status": {}},
+                    "additionalPrinterColumns": _columns(),
+                    "schema": {"openAPIV3Schema": object_schema()},
+                }
+            ],
+        },
+    }
+
+
+def object_schema() -> Schema:
+    """The schema of one SipGateway."""
+    return {
+        "type": "object",
+        "description": "A SIP gateway (trunk) that every FreeSWITCH of a fleet loads: rendered as XML, loaded without "
+        "a restart, and proved by reading it back.",
+        "required": ["metadata", "spec"],
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {
+                "type": "object",
+                "properties": {"name": {"type": "string", "maxLength": limits.MAX_OBJECT_NAME}},
+            },
+            "spec": spec_schema(),
+            "status": status_schema(),
+        },
+        "x-kubernetes-validations": _rules(cel.ON_OBJECT),
+    }
+
+
+def spec_schema() -> Schema:
+    """The schema of `spec`: our own fields first, then every row of the parameter table, in its order."""
+    properties: Schema = {
+        "switch": _text("switch", DEFAULT_SWITCH),
+        "profile": _text("profile", DEFAULT_PROFILE),
+        "gatewayName": _text("gatewayName"),
+        "placement": {
+            "type": "string",
+            "description": BY_PATH["placement"].doc,
+            "enum": list(PLACEMENTS),
+            "default": "All",
+        },
+        "directory": _object("directory", {"domain": _text("directory.domain"), "user": _text("directory.user")}),
+        "suspend": {"type": "boolean", "description": _description("suspend"), "default": False},
+    }
+    for param in SPEC_PARAMS:
+        properties[param.field] = parameter_schema(param)
+        if param.field == "username":
+            properties["usernameFrom"] = _secret_source("usernameFrom")
+        if param.field == "authUsername":
+            properties["passwordFrom"] = _secret_source("passwordFrom")
+    properties["variables"] = _list(
+        "variables",
+        limits.MAX_VARIABLES,
+        {
+            "name": _text("variables.name"),
+            "value": _text("variables.value"),
+            "direction": {**_text("variables.direction"), "enum": ["inbound", "outbound"]},
+        },
+        ["name", "value"],
+    )
+    properties["subscriptions"] = _list(
+        "subscriptions",
+        limits.MAX_SUBSCRIPTIONS,
+        {
+            "event": _text("subscriptions.event"),
+            "expireSeconds": _seconds("subscriptions.expireSeconds", lists.SUBSCRIPTION_EXPIRE_MINIMUM),
+            "retrySeconds": _seconds("subscriptions.retrySeconds", lists.SUBSCRIPTION_RETRY_MINIMUM),
+            "contentType": _text("subscriptions.contentType"),
+            "usernameInRequest": {"type": "boolean", "description": _description("subscriptions.usernameInRequest")},
+        },
+        ["event"],
+    )
+    properties["extraParams"] = _list(
+        "extraParams",
+        limits.MAX_EXTRA_PARAMS,
+        {"name": _text("extraParams.name"), "value": _text("extraParams.value")},
+        ["name", "value"],
+    )
+    return {
+        "type": "object",
+        "description": "What the gateway shall be. Fields that are not set are not in the XML: FreeSWITCH's own "
+        "defaults hold.",
+        "properties": properties,
+        "x-kubernetes-validations": _rules(cel.ON_SPEC),
+    }
+
+
+def parameter_schema(param: Param) -> Schema:
+    """The schema of one row of the parameter table."""
+    schema: Schema = {"type": _TYPES[param.kind], "description": parameter_description(param)}
+    if param.kind is Kind.INT:
+        schema["format"] = "int32"
+        schema["minimum"] = param.minimum
+        schema["maximum"] = param.maximum
+    elif param.kind is Kind.TEXT:
+        schema["minLength"] = 1
+        schema["maxLength"] = param.max_length
+        if param.choices:
+            schema["enum"] = list(param.choices)
+    return _with_rules(schema, cel.of_parameter(param))
+
+
+def parameter_description(param: Param) -> str:
+    """What `kubectl explain` says of a parameter: what it does, its default, its hazard, its XML name."""
+    parts = [param.doc]
+    default = default_text(param)
+    if default:
+        parts.append(f"FreeSWITCH's default: {default}.")
+    parts.append(param.hazard)
+    if param.example:
+        parts.append(f"Example: {param.example}.")
+    parts.append(f"In the XML: {param.xml}.")
+    return " ".join(parts)
+
+
+def default_text(param: Param) -> str:
+    """FreeSWITCH's own default in words, empty when there is none to tell."""
+    if param.default_doc:
+        return param.default_doc.replace("`", "")
+    if isinstance(param.default, bool):
+        return str(param.default).lower()
+    return "" if param.default is None else str(param.default)
+
+
+def status_schema() -> Schema:
+    """The schema of `status`: what the switches of the fleet say, told by conditions."""
+    count = {"type": "integer", "format": "int32", "minimum": 0, "maximum": _MAX_INT32}
+    return {
+        "type": "object",
+        "description": "What became of it on the switches. Written by the operator only.",
+        "properties": {
+            "observedGeneration": {
+                "type": "integer",
+                "format": "int64",
+                "minimum": 0,
+                "description": "metadata.generation that the conditions speak of.",
+            },
+            "gatewayName": {
+                "type": "string",
+                "maxLength": limits.MAX_GATEWAY_NAME,
+                "description": "The gateway's name on the switch, as dial strings have it.",
+            },
+            "registered": {
+                "type": "string",
+                "maxLength": 24,
+                "description": "Pods on which the gateway is registered, of those that should: 2/2. A dash for a "
+                "gateway that does not register.",
+            },
+            "pods": {
+                "type": "object",
+                "description": "Pods of the fleet, counted.",
+                "properties": {
+                    "wanted": {**count, "description": "Pods that should have the gateway."},
+                    "programmed": {**count, "description": "Pods on which this generation is proved to be loaded."},
+                    "registered": {**count, "description": "Pods on which it is registered."},
+                },
+            },
+            "conditions": _conditions(),
+        },
+    }
+
+
+def _conditions() -> Schema:
+    return {
+        "type": "array",
+        "description": "Accepted, Programmed, Registered, Ready and Stalled, each with a reason and what to do.",
+        "maxItems": 16,
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["type"],
+        "items": {
+            "type": "object",
+            "required": ["type", "status", "lastTransitionTime", "reason", "message"],
+            "properties": {
+                "type": {
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": 316,
+                    "pattern": "^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$",
+                    "description": "Which question the condition answers.",
+                },
+                "status": {"type": "string", "enum": ["True", "False", "Unknown"], "description": "The answer."},
+                "reason": {
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": 1024,
+                    "pattern": "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
+                    "description": "One stable word for why; docs/codes.md and docs/conditions.md list them.",
+                },
+                "message": {
+                    "type": "string",
+                    "maxLength": 32768,
+                    "description": "Why, for people, and what to do.",
+                },
+                "lastTransitionTime": {
+                    "type": "string",
+                    "format": "date-time",
+                    "maxLength": 64,
+                    "description": "When the status last changed.",
+                },
+                "observedGeneration": {
+                    "type": "integer",
+                    "format": "int64",
+                    "minimum": 0,
+                    "description": "metadata.generation that it speaks of.",
+                },
+            },
+        },
+    }
+
+
+def _columns() -> list[Schema]:
+    ready = '.status.conditions[?(@.type=="Ready")]'
+    columns = (
+        ("Switch", "string", ".spec.switch", "Fleet of switches that loads the gateway.", 0),
+        ("Profile", "string", ".spec.profile", "Sofia profile.", 0),
+        ("Ready", "string", f"{ready}.status", "Whether it does what it should on every pod.", 0),
+        ("Registered", "string", ".status.registered", "Pods on which it is registered, of those that should.", 0),
+        ("Reason", "string", f"{ready}.reason", "Why it is, or is not, ready.", 0),
+        ("Age", "date", ".metadata.creationTimestamp", "", 0),
+        ("Gateway", "string", ".status.gatewayName", "Name on the switch.", 1),
+        ("Proxy", "string", ".spec.proxy", "Registrar and destination.", 1),
+        ("Message", "string", f"{ready}.message", "Why, in words.", 1),
+    )
+    out: list[Schema] = []
+    for name, type_, path, description, priority in columns:
+        column: Schema = {"name": name, "type": type_, "jsonPath": path}
+        if description:
+            column["description"] = description
+        if priority:
+            column["priority"] = priority
+        out.append(column)
+    return out
+
+
+def _description(path: str) -> str:
+    field = BY_PATH[path]
+    parts = [field.doc]
+    if field.default_doc:
+        parts.append(f"When not set: {field.default_doc}.")
+    if field.bad:
+        parts.append(field.bad)
+    if field.example:
+        parts.append(f"Example: {field.example}.")
+    return " ".join(parts)
+
+
+def _text(path: str, default: str | None = None) -> Schema:
+    schema: Schema = {"type": "string", "description": _description(path), "maxLength": BY_PATH[path].maximum}
+    if default is not None:
+        schema["default"] = default
+    return _with_rules(schema, cel.ON_FIELD.get(path, ()))
+
+
+def _seconds(path: str, minimum: int) -> Schema:
+    schema: Schema = {
+        "type": "integer",
+        "description": _description(path),
+        "format": "int32",
+        "minimum": minimum,
+        "maximum": lists.SUBSCRIPTION_MAXIMUM,
+    }
+    return _with_rules(schema, cel.ON_FIELD.get(path, ()))
+
+
+def _object(path: str, properties: Schema) -> Schema:
+    return {
+        "type": "object",
+        "description": _description(path),
+        "required": list(properties),
+        "properties": properties,
+    }
+
+
+def _secret_source(path: str) -> Schema:
+    reference = _object("secretKeyRef", {"name": _text("secretKeyRef.name"), "key": _text("secretKeyRef.key")})
+    return _object(path, {"secretKeyRef": reference})
+
+
+def _list(path: str, most: int, properties: Schema, required: list[str]) -> Schema:
+    item: Schema = {"type": "object", "required": required, "properties": properties}
+    schema: Schema = {
+        "type": "array",
+        "description": _description(path),
+        "maxItems": most,
+        "x-kubernetes-list-type": "atomic",
+        "items": _with_rules(item, cel.ON_FIELD.get(f"{path}.", ())),
+    }
+    return _with_rules(schema, cel.ON_FIELD.get(path, ()))
+
+
+def _with_rules(schema: Schema, rules: Iterable[cel.Rule]) -> Schema:
+    entries = _rules(rules)
+    return {**schema, "x-kubernetes-validations": entries} if entries else schema
+
+
+def _rules(rules: Iterable[cel.Rule]) -> list[Schema]:
+    entries: list[Schema] = []
+    for rule in rules:
+        entry: Schema = {"rule": rule.expression, "message": rule.text()}
+        if rule.field is not None:
+            entry["fieldPath"] = rule.field
+        entries.append(entry)
+    return entries
