@@ -138,9 +138,9 @@ INCLUDE_LOOP = Code(
 )
 COMMAND_NOT_RUN = Code(
     "CommandNotRun",
-    "The configuration runs a program, asks a STUN server or reads the environment.",
+    "The configuration takes text from a program (`exec`).",
     "It is never executed here, so what it would put in is missing.",
-    "Give the value with --var NAME=VALUE where a gateway needs it.",
+    "Check that no gateway comes from it.",
     Severity.WARNING,
 )
 VARIABLE_UNSET = Code(
@@ -149,12 +149,6 @@ VARIABLE_UNSET = Code(
     "FreeSWITCH puts an empty text in its place when it is not set (fact 6).",
     "Give it with --var NAME=VALUE, or correct its name.",
     Severity.WARNING,
-)
-INVALID_NAME = Code(
-    "InvalidGatewayName",
-    "A gateway's name has other characters than letters, digits, `_`, `.` and `-`, or is empty.",
-    "mod_sofia drops the gateway and answers +OK (fact 11).",
-    "Rename the gateway.",
 )
 DUPLICATE_GATEWAY = Code(
     "DuplicateGateway",
@@ -178,9 +172,16 @@ NO_PROFILE = Code(
 )
 UNKNOWN_PARAMETER = Code(
     "UnknownParameter",
-    "A parameter that mod_sofia does not read.",
+    "A parameter that mod_sofia does not read, and whose name is nearly that of one it does.",
     "It is ignored without a word.",
     "Correct its name or remove it.",
+)
+UNREAD_PARAMETER = Code(
+    "UnreadParameter",
+    "A parameter that mod_sofia does not read, unlike any that it does.",
+    "It is ignored without a word, unless the switch was changed.",
+    "Remove it, or see that the switch reads it.",
+    Severity.WARNING,
 )
 OVERRIDDEN = Code(
     "OverriddenParameter",

@@ -156,6 +156,11 @@ def parent(path: str) -> str:
     return path[: max(path.rfind("."), path.rfind("["), 0)]
 
 
+def is_text(text: str) -> bool:
+    """Whether a plain scalar is a text, and not a number, a boolean or nothing."""
+    return isinstance(_resolve(text), str)
+
+
 def is_ambiguous(text: str) -> bool:
     """Whether a plain scalar is a number that kubectl reads otherwise than in plain decimal digits."""
     return _OTHER_INT.fullmatch(text) is not None or _LEADING_ZERO.fullmatch(text) is not None

@@ -46,7 +46,7 @@ class FoundGateway:
         directory: the user under whom it stands; a domain that is not known is empty.
         tls: whether its profile has TLS; None: not known.
         passed_over: elements in it that are not read: (what, where).
-        unset: global variables that it uses and nobody sets: (name, where).
+        unset: global variables that it uses and that have no value here: (name, why not, where).
     """
 
     read: ReadGateway = field(repr=False)
@@ -59,7 +59,7 @@ class FoundGateway:
     directory: DirectoryUser | None = None
     tls: bool | None = None
     passed_over: tuple[tuple[str, Location], ...] = ()
-    unset: tuple[tuple[str, Location], ...] = ()
+    unset: tuple[tuple[str, str, Location], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ class _Tree:
         self._default = profile
         self._findings = findings
         self._places = text.expanded.lines
-        self._unset: dict[Location, tuple[str, ...]] = {}
+        self._unset: dict[Location, tuple[tuple[str, str], ...]] = {}
         self._profiles = [
             _Profile(
                 element.get("name", ""),
@@ -135,6 +135,8 @@ class _Tree:
     def gateways(self) -> Iterator[FoundGateway]:
         for element in self._root.iter("gateway"):
             above = list(element.iterancestors())
+            if any(one.tag == "configuration" and one.get("name") != "sofia.conf" for one in above):
+                continue  # a gateway of another module
             if not self._is_read(above):
                 message = f"gateway {shown(element.get('name', ''))} stands where mod_sofia reads no gateways."
                 self._findings.append(codes.IGNORED_ELEMENT.finding("gateway", message).at(self._place(element)))
@@ -168,7 +170,8 @@ class _Tree:
         )
         profile, also, directory = self._target(above, place)
         known = next((one for one in self._profiles if one.name == profile), None)
-        places = dict.fromkeys((place, *lists["param"], *lists["variable"], *lists["subscription"]))
+        target = (self._place(above[tag]) for tag in ("profile", "domain", "user") if tag in above)
+        places = dict.fromkeys((place, *target, *lists["param"], *lists["variable"], *lists["subscription"]))
         return FoundGateway(
             read,
             place,
@@ -180,7 +183,7 @@ class _Tree:
             directory,
             None if known is None else known.tls,
             tuple(self._passed_over(element)),
-            tuple((name, one) for one in places for name in self._unset_at(one)),
+            tuple((name, why, one) for one in places for name, why in self._unset_at(one)),
         )
 
     def _target(
@@ -226,7 +229,7 @@ class _Tree:
             if variable.get("name") is None or variable.get("value") is None:
                 yield "a <variable> without name or value is passed over", self._place(variable)
 
-    def _unset_at(self, place: Location) -> tuple[str, ...]:
+    def _unset_at(self, place: Location) -> tuple[tuple[str, str], ...]:
         if place not in self._unset:
             self._unset[place] = self._text.unset_at(place)
         return self._unset[place]

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from sipgateway.errors import Finding, Location
-from sipgateway.render.preprocessor import Expanded, preprocess
+from sipgateway.render.preprocessor import Directive, Expanded, preprocess
 from sipgateway.source import codes
 from sipgateway.source.folder import STDIN, unreadable
 
@@ -30,7 +30,15 @@ MAX_BYTES: Final = 64 * 1024 * 1024
 MAX_INCLUDED: Final = 100_000
 
 _GLOBAL = re.compile(rb"\$\$\{([^{}]*)\}")
-_COMMANDS: Final = frozenset({"exec", "exec-set", "stun-set", "env-set"})
+#: Variables that FreeSWITCH sets before it reads any file (switch_core.c, switch_nat.c).
+_OF_THE_SWITCH: Final = frozenset(
+    {"hostname", "core_uuid", "local_ip_v4", "local_ip_v6", "local_mask_v4", "localstate_dir", "sound_prefix"}
+    | {f"nat_{what}" for what in ("private_addr", "public_addr", "type")}
+    | {f"{what}_dir" for what in ("base", "cache", "certs", "conf", "data", "db", "fonts", "grammar", "htdocs")}
+    | {f"{what}_dir" for what in ("images", "log", "mod", "recordings", "run", "script", "sounds", "storage", "temp")}
+)
+#: Sample configurations disable a directive by one more X: the line is dropped, as it is meant to be.
+_DISABLED = re.compile(rb"\s*<\w*X-PRE-PROCESS\b[^<]*/>\s*(<!--.*-->\s*)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,24 +50,36 @@ class XmlText:
         expanded: what the switch's XML parser sees, and where each line came from.
         whole: whether this is a whole configuration rather than a fragment of one.
         raw: content of every file that was read, by its path: lines as written. May hold secrets.
+        before: directives of the configuration's vars.xml, when the text does not include it itself.
     """
 
     file: str
     expanded: Expanded
     whole: bool
     raw: Mapping[str, bytes] = field(repr=False)
+    before: tuple[Directive, ...] = ()
 
     def place(self, line: int) -> Location:
         """Where a line of the expanded text was written (1-based)."""
         return self.expanded.locate(line)
 
-    def unset_at(self, place: Location) -> tuple[str, ...]:
-        """Names of global variables that are used in a line and set nowhere."""
+    def unset_at(self, place: Location) -> tuple[tuple[str, str], ...]:
+        """Global variables that are used in a line and have no value here: (name, why not, in words)."""
         lines = self.raw.get(place.file, b"").splitlines()
         written = lines[place.line - 1] if 0 < place.line <= len(lines) else b""
         known = {name.lower() for name in self.expanded.variables}
         names = (found.decode("utf-8", "replace") for found in _GLOBAL.findall(written))
-        return tuple(name for name in names if name.lower() not in known)
+        return tuple((name, self._why_unset(name)) for name in names if name.lower() not in known)
+
+    def _why_unset(self, name: str) -> str:
+        if name.lower() in _OF_THE_SWITCH:
+            return "is set by the switch itself when it starts"
+        for directive in (*self.expanded.directives, *self.before):
+            if directive.argument.partition("=")[0].strip().lower() == name.lower():
+                if directive.kind == "set":
+                    return f"is empty as set at {directive.location}"
+                return f"is set by {directive.kind} at {directive.location}, which is not executed here"
+        return "is set nowhere in these files"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +131,7 @@ class _Reader:
         if root is not None:
             self._given.setdefault("conf_dir", root)
         self._preset: dict[str, str] = {}
+        self._before: tuple[Directive, ...] = ()
         self._texts: dict[str, XmlText] = {}
         self._findings: dict[str, list[Finding]] = {}
         self._included: set[str] = set()
@@ -125,7 +146,8 @@ class _Reader:
             data = _content(path)
         except OSError:
             return
-        self._preset = dict(preprocess(data, file=path, variables=self._given).variables)
+        expanded = preprocess(data, file=path, variables=self._given)
+        self._preset, self._before = dict(expanded.variables), expanded.directives
 
     def open(self, path: str, *, whole: bool) -> None:
         try:
@@ -141,7 +163,7 @@ class _Reader:
         variables = {**self._preset, **self._given}
         expanded = preprocess(data, file=path, variables=variables, include=self._include)
         self._note(expanded)
-        self._texts[path] = XmlText(path, expanded, whole, self._raw)
+        self._texts[path] = XmlText(path, expanded, whole, self._raw, self._before)
         self._findings[path] = self._current
 
     def result(self) -> XmlFiles:
@@ -152,14 +174,16 @@ class _Reader:
 
     def _note(self, expanded: Expanded) -> None:
         for place in expanded.dropped:
+            if _is_harmless(self._raw.get(place.file, b""), place.line):
+                continue
             message = "content stands on a line that the pre-processor drops whole."
             self._current.append(codes.CONTENT_DROPPED.finding("", message).at(place))
         for path, place in expanded.unopened:
             message = f"the included {path} cannot be opened; the switch skips it and answers Success."
             self._current.append(codes.INCLUDE_UNREADABLE.finding("", message).at(place))
         for directive in expanded.directives:
-            if directive.kind in _COMMANDS:
-                message = f"{directive.kind} is not executed here."
+            if directive.kind == "exec":
+                message = "exec is not executed here; what it would put in is missing."
                 self._current.append(codes.COMMAND_NOT_RUN.finding("", message).at(directive.location))
 
     def _include(self, pattern: str, cwd: str) -> Sequence[tuple[str, bytes | None]]:
@@ -186,6 +210,24 @@ class _Reader:
                     content = None
             given.append((path, content))
         return given
+
+
+def _is_harmless(data: bytes, line: int) -> bool:
+    """Whether nothing is lost with a line: it stands in a comment as a whole, or is a disabled directive."""
+    start = 0
+    for _ in range(line - 1):
+        start = data.find(b"\n", start) + 1
+        if not start:
+            return False
+    end = data.find(b"\n", start)
+    end = len(data) if end < 0 else end
+    if _DISABLED.fullmatch(data, start, end):
+        return True
+    opened = data.rfind(b"<!--", 0, start)
+    if opened < 0:
+        return False
+    closed = data.find(b"-->", opened)
+    return closed < 0 or closed >= end
 
 
 def _existing(path: str) -> list[str]:
