@@ -40,8 +40,8 @@ def where(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Where]:
     command += ["--esl", "127.0.0.1:0", "--control", str(folder / "control"), "--log", str(log)]
     command += ["--registrar", f"{REGISTRAR}=accept", "--registrar", "*=silent", "--speed", str(SPEED)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
         try:
-            assert process.stdout is not None
             ready = json.loads(process.stdout.readline())
             host, _, port = ready["esl"].rpartition(":")
             yield Where(
@@ -56,7 +56,6 @@ def where(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Where]:
         finally:
             process.terminate()
             process.wait(10)
-            process.stdout.close() if process.stdout else None
 
 
 @pytest.fixture

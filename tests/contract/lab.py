@@ -202,6 +202,12 @@ class Lab:
             assert time.monotonic() < deadline, f"{name} is {state}, not {states}"
             time.sleep(0.02)
 
+    def until_up(self, name: str) -> None:
+        self.until(lambda: self.xml(name)["status"] == "UP")
+
+    def until_logged(self, words: str, seconds: float = 8.0) -> None:
+        self.until(lambda: words in self.log(), seconds)
+
     def listen(self) -> None:
         """Subscribes to the gateways' events, on a connection of its own."""
         self.listener = self.connect()
@@ -220,12 +226,12 @@ class Lab:
                 return event
         deadline = time.monotonic() + max(seconds / self.where.speed, 2.0)
         while (left := deadline - time.monotonic()) > 0:
-            event = self.listener.wait_event(left)
-            if event is None:
+            came = self.listener.wait_event(left)
+            if came is None:
                 break
-            if _fits(event, wanted):
-                return event
-            self.seen.append(event)
+            if _fits(came, wanted):
+                return came
+            self.seen.append(came)
         raise AssertionError(f"no event {wanted}; seen {[_short(event) for event in self.seen]}")
 
     def deletion(self, name: str) -> dict[str, str]:

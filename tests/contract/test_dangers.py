@@ -130,7 +130,8 @@ def test_fact_32_names_are_case_sensitive_and_255_bytes_long(lab: Lab) -> None:
     lab.registering(longer)
     assert lab.rescan() == LOADED
     assert (lab.value(lower, "v"), lab.value(upper, "v")) == ("lower", "upper")
-    lab.until_state(longest, "REGED")
+    # The carrier may refuse so long a Contact, but its answer is heard.
+    lab.until_state(longest, "REGED", "FAILED", "FAIL_WAIT")
     lab.sleep(2)
     assert lab.state(longer) == "TRYING"
     for name in (longest, longer):
@@ -168,7 +169,7 @@ def test_fact_33_contact_params_can_put_a_header_on_the_wire(lab: Lab) -> None:
     assert "\r\nX-Injected: yes\r\n" in lab.journal(name)[0]["wire"]
 
 
-@pytest.mark.parametrize("user", ["a b", "a;b", "a%zz", "a?b", "a\r\nb"])
+@pytest.mark.parametrize("user", ["a b", "a;b", "a%zz", "a?b", "a\r\nb", "a<b", 'a"b', "a\\b", "a,b"])
 def test_fact_33_a_user_name_that_cannot_be_sent_stays_trying(lab: Lab, user: str) -> None:
     name = lab.name()
     lab.registering(name, user=user)
@@ -180,8 +181,8 @@ def test_fact_33_a_user_name_that_cannot_be_sent_stays_trying(lab: Lab, user: st
         assert lab.journal(name) == []
 
 
-@pytest.mark.parametrize("user", ["a@b", "a:b", "a#b", "a<b", 'a"b', "a\\b", "a`b"])
-def test_fact_33_other_user_names_fail(lab: Lab, user: str) -> None:
+@pytest.mark.parametrize("user", ["a@b", "a:b"])
+def test_fact_33_a_user_name_that_is_taken_apart_fails(lab: Lab, user: str) -> None:
     name = lab.name()
     lab.registering(name, user=user)
     lab.rescan()
@@ -213,12 +214,13 @@ def test_fact_33_variables_arrive_but_for_the_events_own_words(
 
 def test_fact_34_a_long_digest_is_cut_and_refused(lab: Lab) -> None:
     short, long = lab.name("short"), lab.name("long")
-    lab.registering(short, user="s" * 100)
+    lab.listen()
+    # Digest:"REALM":USER:pw-USER is 255 bytes long with a user of 116 and the realm 127.0.0.1.
+    lab.registering(short, user="s" * 60)
     lab.registering(long, user="l" * 130)
     lab.rescan()
-    lab.listen()
     lab.until_state(short, "REGED")
-    lab.until_state(long, "FAILED", "FAIL_WAIT")
+    assert lab.event(Gateway=long, State="FAILED")["Status"] == "403"
 
 
 def test_fact_35_a_challenge_from_elsewhere_is_not_answered(lab: Lab) -> None:
@@ -281,7 +283,11 @@ def test_fact_36_a_name_that_does_not_resolve_is_the_switchs_own_503(lab: Lab) -
     lab.listen()
     lab.registering(name, proxy="ct-nowhere.invalid")
     lab.rescan()
-    failed = lab.event(seconds=40, Gateway=name, State="FAILED")
+    try:
+        failed = lab.event(seconds=10, Gateway=name, State="FAILED")
+    except AssertionError:
+        lab.only_simulated("its resolver does not answer at all")
+        raise
     assert (failed["Status"], failed["Phrase"]) == ("503", "DNS Error")
 
 

@@ -84,7 +84,8 @@ def test_fact_05_lines_with_the_preprocessor_word_are_dropped(lab: Lab) -> None:
     lab.write(
         f'<include>\n<gateway name="{name}">\n<param name="register" value="false"/>\n'
         '<variable name="dropped" value="an x-Pre-Process inside"/>\n'
-        '<variable name="before" value="1"/><X-PRE-PROCESS cmd="set" data="ct_unused=1"/><variable name="after" value="1"/>\n'
+        '<variable name="before" value="1"/><X-PRE-PROCESS cmd="set" data="ct_unused=1"/>'
+        '<variable name="after" value="1"/>\n'
         '<!--#set "ct_unused=2" --><variable name="comment" value="kept"/>\n'
         '<variable name="last" value="1"/>\n</gateway>\n</include>\n'
     )

@@ -114,7 +114,7 @@ def test_fact_17_the_sequence_keeps_every_binding(lab: Lab) -> None:
     for name in names:
         lab.deletion(name)
     for name in names:
-        lab.until(lambda n=name: lab.xml(n)["status"] == "UP")
+        lab.until_up(name)
         assert lab.api(f"sofia profile external register {name}") == "+OK\n"
     lab.sleep(1.5)
     for name in names:

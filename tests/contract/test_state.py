@@ -77,7 +77,7 @@ def test_fact_23_the_wait_grows_with_the_failures(lab: Lab) -> None:
     lab.rescan()
     for count, seconds in enumerate((5, 10, 15) if lab.simulated else (5, 10), start=1):
         line = f"{name} Failed Registration [403], setting retry to {seconds} seconds."
-        lab.until(lambda line=line: line in lab.log(), seconds=10 + 5 * count)
+        lab.until_logged(line, seconds=10 + 5 * count)
 
 
 def test_fact_24_a_restarted_switch_knows_the_files_only(lab: Lab) -> None:

@@ -136,7 +136,7 @@ class LoadedGateway:
 
     @property
     def handle_name(self) -> str:
-        """The name that its SIP handles carry, in a buffer of 256 bytes: a longer one is never found again (fact 32)."""
+        """The name that its SIP handles carry, in a buffer of 256 bytes: a longer one is never found (fact 32)."""
         return self.name.encode("utf-8", "surrogateescape")[:255].decode("utf-8", "ignore")
 
     def retry_note(self, now: float) -> str | None:

@@ -13,7 +13,7 @@ from sipgateway.simulator import registration
 from sipgateway.simulator.gateway import LoadedGateway
 from sipgateway.simulator.profile import Profile
 from sipgateway.simulator.registrar import Answer, Behaviour, Credentials, Registrar
-from sipgateway.simulator.sip import Address, Message, Parts, destination, sending, wire
+from sipgateway.simulator.sip import Address, Message, Parts, can_be_sent, destination, wire
 
 #: sofia-sip gives up on a request after 64 times T1, seconds.
 TRANSACTION_TIMEOUT = 32.0
@@ -78,11 +78,7 @@ class Network:
 
     def send_register(self, gateway: LoadedGateway, *, challenged: bool = False) -> None:
         """REGISTER on the gateway's handle, with the digest that the handle holds, if any."""
-        how = sending(gateway.username)
-        if how == "silent":
-            return
-        if how == "fails":
-            self._answer_later(gateway, Answer(400, "Bad Request"), challenged)
+        if not can_be_sent(gateway.username):
             return
         target = destination(gateway.sticky_proxy or gateway.register_url, gateway.transport)
         if target is None:
@@ -100,7 +96,7 @@ class Network:
 
     def send_unregister(self, gateway: LoadedGateway) -> None:
         """The un-REGISTER of a handle that nobody listens to any more: a challenge to it stays unanswered (fact 38)."""
-        if sending(gateway.username) != "sent":
+        if not can_be_sent(gateway.username):
             return
         target = destination(gateway.sticky_proxy or gateway.register_url, gateway.transport)
         if target is None:

@@ -174,7 +174,8 @@ class Registrar:
             if self.nonces[shown.nonce]:
                 return self._challenge()
             self.nonces[shown.nonce] = True
-        right = behaviour.passwords.get(shown.username, behaviour.password.replace("{user}", shown.username))
+        account = shown.username.partition("@")[0]
+        right = behaviour.passwords.get(account, behaviour.password.replace("{user}", account))
         if behaviour.password and shown.password != right:
             return self._challenge() if behaviour.wrong in {401, 407} else self._answer(behaviour.wrong)
         key = (user, contact)
