@@ -14,6 +14,11 @@ from sipgateway.render.readback import ReadGateway, ReadSubscription, read_gatew
 from sipgateway.render.switchxml import SwitchXmlError, parse
 from sipgateway.render.xml import RenderError, subscription_params
 
+#: Between these lines, without any of the marks, the pre-processor copies every byte: what it does need not be run.
+#: That this is what it does is a property test.
+_HEAD, _FOOT = b"<include>\n", b"</include>\n"
+_ACTED_ON = (b"$${", b"<!--#", b"<include>", b"</include>", b"<?", b"x-pre-process")
+
 
 def prove(gateway: Gateway, revision: str, data: bytes) -> None:
     """Checks that FreeSWITCH reads exactly this gateway out of `data`.
@@ -21,11 +26,14 @@ def prove(gateway: Gateway, revision: str, data: bytes) -> None:
     Raises:
         RenderError: it would read something else; nothing of it may reach a switch.
     """
-    expanded = preprocess(data, file="")
-    if expanded.directives or expanded.dropped or b"$${" in data:
-        raise _failed(gateway, "the pre-processor would act on a value")
+    inner = data[len(_HEAD) : -len(_FOOT)]
+    if not data.startswith(_HEAD) or not data.endswith(_FOOT) or any(mark in inner.lower() for mark in _ACTED_ON):
+        expanded = preprocess(data, file="")
+        if expanded.directives or expanded.dropped or b"$${" in data:
+            raise _failed(gateway, "the pre-processor would act on a value")
+        inner = expanded.data
     try:
-        found = read_gateways(parse(expanded.data))
+        found = read_gateways(parse(inner))
     except SwitchXmlError as error:
         raise _failed(gateway, error.text) from None
     if len(found) != 1:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from sipgateway.api.gateway import Gateway
 
+_JSON = json.JSONEncoder(ensure_ascii=True, check_circular=False, separators=(",", ":"))
 _FORMAT = re.compile(r"1-([0-9a-f]{8})-[0-9a-f]{32}", re.ASCII)
 
 
@@ -55,7 +56,7 @@ def canonical(gateway: Gateway) -> bytes:
             for s in gateway.subscriptions
         ],
     )
-    return json.dumps(meaning, ensure_ascii=True, separators=(",", ":")).encode("ascii")
+    return _JSON.encode(meaning).encode("ascii")
 
 
 def revision(gateway: Gateway, key: RevisionKey) -> str:
