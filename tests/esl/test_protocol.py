@@ -240,10 +240,19 @@ def test_a_length_with_thousands_of_digits_is_refused() -> None:
     assert feed([whole])[2] is None
 
 
+def test_the_body_of_an_event_ends_where_its_own_length_says() -> None:
+    inner = b"Event-Name: CUSTOM\nContent-Length: 4\n\nbodyrest"
+    whole = LOGIN + b"Content-Type: text/event-plain\nContent-Length: %d\n\n%s" % (len(inner), inner)
+    got = feed([whole])[0][-1]
+    assert isinstance(got, Event)
+    assert got.body == b"body"
+
+
 def test_headers_without_an_end_are_refused_at_64_kib() -> None:
     head = b"Content-Type: api/response\nX: "
     fits = head + b"x" * (MAX_HEADERS - len(head))
     assert feed([LOGIN + fits + b"\n\n"])[2] is None
+    assert feed([LOGIN + fits + b"\n", b"\n"])[2] is None
     assert code_of(LOGIN + fits + b"x\n\n") == "AnswerTooLarge"
     assert code_of(LOGIN + fits + b"xx") == "AnswerTooLarge"
 
