@@ -8,7 +8,7 @@ import resource
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,13 @@ def folder(tmp_path: Path) -> ConfFolder:
 
 def entries(folder: ConfFolder) -> list[str]:
     return sorted(p.relative_to(folder.root).as_posix() for p in folder.root.rglob("*") if not p.is_dir())
+
+
+def code_of(act: Callable[[], object]) -> str:
+    """The code of the error that this raises."""
+    with pytest.raises(StorageError) as refused:
+        act()
+    return refused.value.finding.code
 
 
 def mode(path: Path) -> int:
@@ -165,9 +172,7 @@ def test_a_folder_is_held_against_a_second_process(folder: ConfFolder) -> None:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"held\n"
-        with pytest.raises(StorageError) as refused, folder.locked():
-            pass
-        assert refused.value.finding.code == "ConfFolderLocked"
+        assert code_of(lambda: folder.locked().__enter__()) == "ConfFolderLocked"
         other.kill()
         other.wait()
     with folder.locked():
@@ -177,10 +182,8 @@ def test_a_folder_is_held_against_a_second_process(folder: ConfFolder) -> None:
 
 
 def test_the_key_is_made_once_and_for_the_owner_only(folder: ConfFolder) -> None:
-    assert not folder.has_key
+    assert [folder.has_key, len(folder.revision_key()), folder.has_key] == [False, 32, True]
     key = folder.revision_key()
-    assert len(key) == 32
-    assert folder.has_key
     assert folder.revision_key() == key
     assert mode(folder.root / STATE_FOLDER / "revision.key") == 0o600
     assert entries(folder) == [f"{STATE_FOLDER}/revision.key"]
@@ -233,10 +236,8 @@ def test_files_are_neither_written_read_nor_removed_through_a_link_to_a_folder(
     there = outside / ("external/sipgw-a.xml" if link == "sip_profiles" else "sipgw-a.xml")
     there.write_bytes(b"theirs")
     assert folder.read_all() == {}
-    for act in (lambda: folder.write_all({NAME: b"new"}), lambda: folder.remove(NAME)):
-        with pytest.raises(StorageError) as refused:
-            act()
-        assert refused.value.finding.code == "FolderIsLink"
+    assert code_of(lambda: folder.write_all({NAME: b"new"})) == "FolderIsLink"
+    assert code_of(lambda: folder.remove(NAME)) == "FolderIsLink"
     assert there.read_bytes() == b"theirs"
     (there.parent / ".sipgw-0123").write_bytes(b"not swept")
     assert folder.sweep() == 0

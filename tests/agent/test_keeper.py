@@ -150,6 +150,7 @@ async def test_several_edits_within_a_second_end_with_the_newest(tmp_path: Path,
     async with bench(tmp_path) as one:
         await one.start()
         await one.settle(one.gateway("a", registers=registers))
+        newest = one.gateway("a")
         for version in range(2, 8):
             newest = one.gateway("a", str(version), registers=registers)
             one.want(newest)
