@@ -78,12 +78,13 @@ class Folder:
 
     Args:
         path: of a folder or a file; `-` reads standard input, once.
+        stdin: what standard input gave, if it was read already.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, stdin: bytes | None = None) -> None:
         self.path = os.fspath(path)
         self._cache: dict[str, _Cached] = {}
-        self._stdin: FileContents | None = None
+        self._stdin = None if stdin is None else read_manifests(stdin, STDIN)
 
     def snapshot(self) -> Snapshot:
         """Reads what changed and puts everything together. Never raises on what stands in files."""

@@ -253,10 +253,8 @@ class _Translation:
             if name.lower() == REVISION_VARIABLE:
                 continue
             if not legs:
-                message = (
-                    f"direction={shown(direction or '')} sets {shown(name)} on neither leg (fact 26); it is left out."
-                )
-                self._note(codes.DEAD_VARIABLE, path, place, message)
+                message = f'direction="{shown(direction or "")}" sets {shown(name)} on neither leg (fact 26).'
+                self._note(codes.DEAD_VARIABLE, path, place, message, outcome=_LEFT_OUT)
                 continue
             for other, _, others, before in kept:
                 if other.lower() == name.lower() and others & legs:

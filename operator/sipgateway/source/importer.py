@@ -40,6 +40,7 @@ class Manifest:
         secret: (Secret's name, key, password), None without a password.
         comments: manifest field -> what to say above it.
         findings: notes and refusals, with XML paths and places.
+        refused: whether the rules for SipGateways refuse it, though the switch takes it.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Manifest:
     secret: tuple[str, str, str] | None = field(repr=False)
     comments: Mapping[str, Sequence[str]]
     findings: tuple[Finding, ...]
+    refused: bool
 
     def text(self) -> str:
         """The SipGateway as YAML, with its comments and without any password."""
@@ -167,13 +169,14 @@ def manifest(one: Imported, name: str, *, secret_name: str | None = None, namesp
         "metadata": {"name": name, **_in(namespace)},
         "spec": spec | rest,
     }
-    notes = [*one.notes, *_more_notes(one, name), *_refusals(one, obj, secret)]
+    refusals = _refusals(one, obj, secret)
+    notes = [*one.notes, *_more_notes(one, name), *refusals]
     comments: dict[str, list[str]] = {"": [f"From {one.found.place}."]}
     for note in notes:
         refused = "" if note.finding.field.startswith("gateway[") else "REFUSED: "
         words = f"{refused}{note.finding.code}: {note.finding.message} {note.outcome}"
         comments.setdefault(_carried(note.field, obj), []).append(words)
-    return Manifest(name, obj, secret, comments, tuple(note.finding for note in notes))
+    return Manifest(name, obj, secret, comments, tuple(note.finding for note in notes), bool(refusals))
 
 
 def _more_notes(one: Imported, name: str) -> list[Note]:
@@ -195,7 +198,7 @@ def _more_notes(one: Imported, name: str) -> list[Note]:
 def _refusals(one: Imported, obj: Mapping[str, object], secret: tuple[str, str, str] | None) -> list[Note]:
     """What a SipGateway may not say, though the switch takes it: for a person to decide."""
     return [
-        Note(finding.at(place_of(one, finding.field)), finding.field)
+        Note(finding.at(origin_of(one, finding.field)[1]), finding.field)
         for finding in judge(obj, secret)
         if finding.severity is Severity.ERROR
     ]
@@ -213,11 +216,6 @@ def judge(obj: Mapping[str, object], secret: tuple[str, str, str] | None) -> tup
     findings += check(gateway)
     effective, more = resolve(gateway, views)
     return findings + more + (check_effective(effective) if effective is not None else ())
-
-
-def place_of(one: Imported, path: str) -> Location:
-    """Where in the XML a field of the manifest comes from."""
-    return origin_of(one, path)[1]
 
 
 def origin_of(one: Imported, path: str) -> tuple[str, Location]:
