@@ -269,19 +269,15 @@ def test_events_in_formats_that_nobody_asked_for_are_passed_over() -> None:
     assert state is State.READY
 
 
-@pytest.mark.parametrize("size", [1, 1500])
-def test_a_large_body_in_small_pieces_takes_linear_time(size: int) -> None:
-    def seconds(length: int) -> float:
-        stream = LOGIN + response(b"x" * length)
-        chunks = [stream[i : i + size] for i in range(0, len(stream), size)]
-        protocol = Protocol()
-        start = time.process_time()
-        messages = [message for chunk in chunks for message in protocol.receive(chunk)]
-        assert isinstance(messages[-1], ApiResponse)
-        return time.process_time() - start
-
-    few = 50_000 * size // (1 + size // 100)
-    assert min(seconds(8 * few) for _ in range(3)) < 24 * max(min(seconds(few) for _ in range(3)), 0.002)
+@pytest.mark.parametrize(("size", "length"), [(1, 300_000), (1500, 16_000_000)])
+def test_a_large_body_in_small_pieces_takes_linear_time(size: int, length: int) -> None:
+    stream = LOGIN + response(b"x" * length)
+    protocol = Protocol()
+    start = time.process_time()
+    for at in range(0, len(stream), size):
+        protocol.receive(stream[at : at + size])
+        if time.process_time() - start > 4:  # copying what is there for each piece takes a minute
+            pytest.fail(f"not done after {at} of {len(stream)} bytes")
 
 
 def test_ten_thousand_messages_at_once_take_linear_time() -> None:
