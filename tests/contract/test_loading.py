@@ -215,6 +215,21 @@ def test_fact_13_an_incomplete_gateway_is_dropped_with_ok(lab: Lab, what: str, p
     lab.until(lambda: "REQUIRED!" in lab.log() or "ERROR: unsupported transport" in lab.log())
 
 
+@pytest.mark.parametrize(
+    ("word", "registers"),
+    [
+        *((word, True) for word in ("TRUE", "t", "on", "enabled", "-1", "2.5")),
+        *((word, False) for word in ("enable", "0", " 1", "ja", "")),
+    ],
+)
+def test_fact_13_which_words_are_true(lab: Lab, word: str, registers: bool) -> None:
+    """Without a username a registering gateway is dropped: that shows how the word was read."""
+    name = lab.name()
+    lab.gateway(name, {"register": word})
+    lab.rescan()
+    assert lab.loaded(name) is not registers
+
+
 def test_fact_13_registering_is_the_default(lab: Lab) -> None:
     name = lab.name()
     lab.write(f'<include>\n<gateway name="{name}">\n<param name="proxy" value="192.0.2.10"/>\n</gateway>\n</include>\n')

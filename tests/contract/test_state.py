@@ -106,6 +106,12 @@ def test_fact_24d_error_replies(lab: Lab) -> None:
     assert lab.api(f"sofia profile external startgw {name}").endswith(f"+OK start gateway {name} complete\n")
     assert lab.api("sofia profile external") == "Invalid Args!\n"
     assert lab.api(f"sofia_gateway_data {name} ovar v") == "-ERR no reply\n"
+    assert lab.api("sofia nosuch") == "Unknown Command [nosuch]\n"
+    assert lab.api("sofia status nosuch x") == "Invalid Syntax!\n"
+    assert lab.api("sofia profile external nosuch") == "-ERR Unknown command!\n"
+    assert lab.api("global_getvar ct_never_set") == "-ERR no reply\n"
+    assert lab.api("uuid_kill ct-nosuch") == "-ERR No such channel!\n"
+    assert lab.api(f"originate sofia/gateway/{name}/1 &park()") == "-ERR INVALID_GATEWAY\n"
     assert lab.api("sofia_gateway_data") == "-ERR Parameter missing\n"
 
 

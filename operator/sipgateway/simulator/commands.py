@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from sipgateway.simulator.gateway import State
 from sipgateway.simulator.profile import Profile
-from sipgateway.simulator.status import gateway_status, gateway_xml, table, xml_gateways
+from sipgateway.simulator.status import gateway_status, gateway_xml, summary, table, xml_gateways, xml_profiles
 from sipgateway.simulator.switch import MIN_UPTIME, Switch
 from sipgateway.simulator.words import separate
 
@@ -60,25 +60,29 @@ def _sofia(switch: Switch, argument: str) -> str:
             return _xmlstatus(switch, words[1:])
         case "help":
             return _USAGE
-    return "Unknown Command!\n"
+    return f"Unknown Command [{words[0]}]\n"
 
 
 def _status(switch: Switch, words: list[str]) -> str:
     if not words:
         return table(switch.profiles.values(), switch.now())
-    if words[0].lower() == "gateway" and len(words) > 1:
+    if len(words) == 1:
+        return summary(switch.profiles.values(), switch.now())
+    if words[0].lower() == "gateway":
         gateway = switch.find_gateway(words[1])
         return _INVALID_GATEWAY if gateway is None else gateway_status(gateway, switch.now())
-    if words[0].lower() == "profile" and len(words) > 1:
+    if words[0].lower() == "profile":
         profile = switch.find_profile(words[1])
         return "Invalid Profile!\n" if profile is None else f"Name\t{profile.name}\nURL\t{profile.url}\n"
     return "Invalid Syntax!\n"
 
 
 def _xmlstatus(switch: Switch, words: list[str]) -> str:
+    if not words:
+        return xml_profiles(switch.profiles.values())
     if len(words) == 1:
         return xml_gateways(switch.profiles.values(), switch.now())
-    if len(words) > 1 and words[0].lower() == "gateway":
+    if words[0].lower() == "gateway":
         gateway = switch.find_gateway(words[1])
         return _INVALID_GATEWAY if gateway is None else _XML + gateway_xml(gateway, switch.now())
     return "Invalid Syntax!\n"
@@ -114,7 +118,7 @@ def _profile(switch: Switch, words: list[str]) -> str:
         case "gwlist":
             up = target.lower() != "down"
             return "".join(f"{gateway.name} " for gateway in profile.gateways if gateway.up is up)
-    return f"-ERR Unknown command '{words[1]}'\n"
+    return "-ERR Unknown command!\n"
 
 
 def _reload(switch: Switch) -> str:
@@ -238,7 +242,7 @@ def _switch_status(switch: Switch, argument: str) -> str:
 def _version(switch: Switch, argument: str) -> str:
     del switch
     if argument.strip() == "short":
-        return "1.10.12\n"
+        return f"{VERSION}\n"
     return f"FreeSWITCH Version {VERSION}~64bit ( 64bit)\n"
 
 

@@ -34,6 +34,55 @@ def table(profiles: Iterable[Profile], now: float) -> str:
     return "".join(rows)
 
 
+def summary(profiles: Iterable[Profile], now: float) -> str:
+    """`sofia status gateway` without a name: a row for each gateway, with pings and calls."""
+    rows = [
+        f"{'Profile::Gateway-Name':>25}\t{'    Data    ':>32}\tState\tPing Time\tIB Calls(F/T)\tOB Calls(F/T)\n",
+        _LINE,
+    ]
+    listed = [gateway for profile in profiles if profile.running for gateway in profile.gateways]
+    for gateway in listed:
+        key = f"{gateway.profile}::{gateway.name}"
+        waits = gateway.retry_note(now) is not None
+        left = gateway.reg_timeout - int(now)
+        suffix = "" if not waits else f" (retry: {left}s)" if left >= 0 else " (retry: NEVER)"
+        rows.append(
+            f"{key:>25}\t{gateway.register_to:>32}\t{gateway.state.value}\t{gateway.ping_time:6.2f}\t"
+            f"{gateway.failed_calls_in}/{gateway.calls_in}\t{gateway.failed_calls_out}/{gateway.calls_out}{suffix}\n"
+        )
+    totals = [
+        sum(gateway.failed_calls_in for gateway in listed),
+        sum(gateway.calls_in for gateway in listed),
+        sum(gateway.failed_calls_out for gateway in listed),
+        sum(gateway.calls_out for gateway in listed),
+    ]
+    rows.append(_LINE)
+    rows.append(
+        f"{len(listed)} gateway{'' if len(listed) == 1 else 's'}: Inbound(Failed/Total): {totals[0]}/{totals[1]},"
+        f"Outbound(Failed/Total):{totals[2]}/{totals[3]}\n"
+    )
+    return "".join(rows)
+
+
+def xml_profiles(profiles: Iterable[Profile]) -> str:
+    """`sofia xmlstatus`: profiles and gateways, one short element each."""
+    rows = [_XML, "<profiles>\n"]
+    for profile in profiles:
+        if not profile.running:
+            continue
+        rows.append(
+            f"<profile>\n<name>{profile.name}</name>\n<type>profile</type>\n<data>{profile.url}</data>\n"
+            "<state>RUNNING (0)</state>\n</profile>\n"
+        )
+        rows += [
+            f"<gateway>\n<name>{gateway.name}</name>\n<type>gateway</type>\n<data>{gateway.register_to}</data>\n"
+            f"<state>{gateway.state.value}</state>\n</gateway>\n\n"
+            for gateway in profile.gateways
+        ]
+    rows.append("</profiles>\n")
+    return "".join(rows)
+
+
 def gateway_status(gateway: LoadedGateway, now: float) -> str:
     """`sofia status gateway NAME`."""
     uptime = int(now - gateway.up_since) if gateway.up else 0

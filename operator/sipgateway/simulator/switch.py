@@ -30,8 +30,8 @@ from sipgateway.simulator.words import is_gateway_name
 #: A profile must have been up for so long before it stops or restarts (fact 30), seconds.
 MIN_UPTIME = 10
 #: From a restart's command to the end of the old life, and to the gateways' deletion before it, seconds.
-_STOP_SECONDS = 1.9
-_CLEANUP_SECONDS = 0.6
+_STOP_SECONDS = 2.3
+_CLEANUP_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +191,7 @@ class Switch:
             self.log("DEBUG", f"Write lock {profile.name}")
             if profile.leaked_locks:
                 return
+            # Keys that a move left behind stay: only gateways that are still listed are taken out (fact 24a).
             for gateway in profile.gateways:
                 self._table.pop(gateway.name, None)
                 self._table.pop(f"{profile.name}::{gateway.name}", None)
