@@ -30,6 +30,11 @@ _ROOT = """\
         <list name="loopback" default="deny">
           <node type="allow" cidr="127.0.0.0/8"/>
         </list>
+        <list name="carriers" default="deny">
+          <node type="allow" cidr="192.0.2.0/24"/>
+          <node type="allow" cidr="198.51.100.0/24"/>
+          <node type="allow" cidr="203.0.113.0/24"/>
+        </list>
       </network-lists>
     </configuration>
     <configuration name="sofia.conf">
@@ -55,6 +60,8 @@ _ROOT = """\
             <param name="context" value="public"/>
             <param name="sip-ip" value="127.0.0.1"/>
             <param name="sip-port" value="5060"/>
+            <param name="tls" value="true"/>
+            <param name="tls-sip-port" value="5061"/>
           </settings>
         </profile>
       </profiles>

@@ -202,30 +202,6 @@ IGNORED_ELEMENT = Code(
     "name or value are passed over.",
     "Move it inside, or remove it.",
 )
-DEAD_VARIABLE = Code(
-    "VariableOnNoLeg",
-    "A variable's direction is another word than inbound or outbound.",
-    "The variable is set on neither leg, silently, `both` included (fact 26).",
-    "Write inbound or outbound, or remove direction to set it on both legs.",
-)
-EMPTY_VARIABLE = Code(
-    "EmptyVariable",
-    "A variable with an empty value.",
-    "It sets nothing and removes earlier ones of that name (fact 33).",
-    "Remove it, or give it a value.",
-)
-UNSAFE_PARAMETER = Code(
-    "UnsafeParameter",
-    "A parameter that cannot be used safely.",
-    "mod_sofia keeps a pointer into memory that every reload frees (fact 24f).",
-    "Remove it.",
-)
-PROXY_SCHEME = Code(
-    "ProxyScheme",
-    "`sip:` in front of proxy.",
-    "The request URI becomes sip:sip:host (fact 24h).",
-    "Remove sip: from proxy.",
-)
 CREDENTIAL_LEFT_OUT = Code(
     "CredentialLeftOut",
     "A value that looks like a password stands where a manifest cannot keep it secret.",

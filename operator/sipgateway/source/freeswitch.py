@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sipgateway.api.codes import Code
+from sipgateway.api.codes.lists import VARIABLE_EMPTY
+from sipgateway.api.codes.parameters import PARAMETER_REFUSED, PROXY_SCHEME
+from sipgateway.api.codes.structure import VARIABLE_DIRECTION
 from sipgateway.api.names import REVISION_VARIABLE, is_gateway_name
 from sipgateway.api.params import BY_XML, PARAMS, Grammar, Kind, Param
 from sipgateway.errors import Finding, Location
@@ -165,7 +168,7 @@ class _Translation:
                     self._password = value or None
                 elif row.refused is not None:
                     message = f"{row.xml}: {row.refused}."
-                    self._note(codes.UNSAFE_PARAMETER, f"param[{name}]", place, message, outcome=_LEFT_OUT)
+                    self._note(PARAMETER_REFUSED, f"param[{name}]", place, message, outcome=_LEFT_OUT)
                 else:
                     used = self._value(row, value, place)
                     if used is not None:
@@ -190,7 +193,7 @@ class _Translation:
         if row.grammar is Grammar.PROXY and text.lower().startswith("sip:"):
             message = f"`sip:` in front of {row.xml} makes the request URI sip:sip:host (fact 24h)."
             outcome = "It is left out here, as it was surely meant."
-            self._note(codes.PROXY_SCHEME, f"param[{row.xml}]", place, message, row.field, outcome)
+            self._note(PROXY_SCHEME, f"param[{row.xml}]", place, message, row.field, outcome)
             return text[4:]
         return next((word for word in (*row.words, *row.choices) if word.lower() == text.lower()), text)
 
@@ -254,7 +257,7 @@ class _Translation:
                 continue
             if not legs:
                 message = f'direction="{shown(direction or "")}" sets {shown(name)} on neither leg (fact 26).'
-                self._note(codes.DEAD_VARIABLE, path, place, message, outcome=_LEFT_OUT)
+                self._note(VARIABLE_DIRECTION, path, place, message, outcome=_LEFT_OUT)
                 continue
             for other, _, others, before in kept:
                 if other.lower() == name.lower() and others & legs:
@@ -263,7 +266,7 @@ class _Translation:
                     self._note(codes.OVERRIDDEN, path, place, message, "variables")
             if not value:
                 message = f"{shown(name)} is empty, so it is not set (fact 33)."
-                self._note(codes.EMPTY_VARIABLE, path, place, message, outcome=_LEFT_OUT)
+                self._note(VARIABLE_EMPTY, path, place, message, outcome=_LEFT_OUT)
             elif _CREDENTIAL.search(name):
                 message = f"{shown(name)} looks like a password, and variables stand in the manifest."
                 self._note(codes.CREDENTIAL_LEFT_OUT, path, place, message, outcome=_LEFT_OUT)
