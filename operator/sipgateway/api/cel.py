@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from sipgateway.api import grammar
 from sipgateway.api.checks import lists as lists_checks
+from sipgateway.api.checks.parameters import CODE_OF_GRAMMAR, too_small
 from sipgateway.api.checks.together import DIGEST_BYTES
 from sipgateway.api.codes import lists, parameters, structure, together
 from sipgateway.api.codes.code import Code
@@ -75,10 +76,8 @@ def _proxy_rule(pattern: str) -> str:
 def of_parameter(param: Param) -> tuple[Rule, ...]:
     """The rules of one row, on its own field."""
     if param.kind is Kind.INT and param.minimum is not None:
-        if param.field == "ping":
-            return (Rule(parameters.PING_TOO_SHORT, f"self >= {param.minimum}"),)
-        code = parameters.NUMBER_COERCED
-        return (Rule(code, f"self >= {param.minimum}", message=f"{param.hazard} {code.action}"),)
+        code, why = too_small(param)
+        return (Rule(code, f"self >= {param.minimum}", message=f"{why} {code.action}"),)
     if param.kind is not Kind.TEXT or param.choices or param.refused is not None:
         return ()
     pattern = grammar.pattern(param.grammar)
@@ -94,19 +93,8 @@ def of_parameter(param: Param) -> tuple[Rule, ...]:
         reserved = f"!{holds('self', grammar.RESERVED_CONTACT_PARAM)}"
         once = f"!{holds('self', grammar.TWICE)}"
         return (Rule(parameters.URI_PARAMS_INVALID, f"{whole('self', pattern)} && {reserved} && {once}"),)
-    return (Rule(_CODE_OF_TEXT[param.grammar], whole("self", pattern)),)
+    return (Rule(CODE_OF_GRAMMAR[param.grammar], whole("self", pattern)),)
 
-
-_CODE_OF_TEXT: Mapping[Grammar, Code] = MappingProxyType(
-    {
-        Grammar.TEXT: parameters.CONTROL_CHARACTER,
-        Grammar.USER: parameters.SIP_USER_INVALID,
-        Grammar.AUTH_USER: parameters.DIGEST_USER_INVALID,
-        Grammar.REALM: parameters.REALM_INVALID,
-        Grammar.HOST: parameters.HOST_INVALID,
-        Grammar.HOST_PORT: parameters.HOST_INVALID,
-    }
-)
 
 _REGISTERS = "(!has(self.register) || self.register)"
 _USERNAME = _or("username", "''")

@@ -134,7 +134,7 @@ def spec_schema() -> Schema:
     properties["extraParams"] = _list(
         "extraParams",
         limits.MAX_EXTRA_PARAMS,
-        {"name": _text("extraParams.name"), "value": _text("extraParams.value")},
+        {"name": _text("extraParams.name"), "value": {**_text("extraParams.value"), "minLength": 1}},
         ["name", "value"],
     )
     return {

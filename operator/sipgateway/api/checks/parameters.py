@@ -19,6 +19,7 @@ _TEXTS = tuple(p for p in PARAMS if p.kind is Kind.TEXT and not p.secret)
 _NUMBERS = tuple(p for p in PARAMS if p.kind is Kind.INT)
 _SCHEME = re.compile(r"sips?:", re.IGNORECASE)
 _PARAMS_WITHOUT_PORT = grammar.python_pattern(grammar.PARAMS_WITHOUT_PORT)
+_COUNTS = frozenset({"pingMin", "pingMax", "regId"})
 _PROXIES = ("proxy", "outboundProxy", "registerProxy")
 
 CODE_OF_GRAMMAR: Mapping[Grammar, Code] = MappingProxyType(
@@ -76,13 +77,19 @@ def numbers(gateway: SipGateway) -> Iterator[Finding]:
             continue
         field = f"spec.{param.field}"
         if param.minimum is not None and value < param.minimum:
-            if param.field == "ping":
-                yield codes.PING_TOO_SHORT.because(field, f"{value} is below {param.minimum} seconds.")
-            else:
-                message = f"{value} is below {param.minimum}. {param.hazard}"
-                yield codes.NUMBER_COERCED.finding(field, message)
+            code, why = too_small(param)
+            yield code.finding(field, f"{value} is below {param.minimum}. {why}")
         elif param.maximum is not None and value > param.maximum:
             yield codes.NUMBER_TOO_LARGE.because(field, f"{value} is above {param.maximum}.")
+
+
+def too_small(param: Param) -> tuple[Code, str]:
+    """The code of a number below the row's bound, and why it is one."""
+    if param.field == "ping":
+        return codes.PING_TOO_SHORT, codes.PING_TOO_SHORT.why
+    if param.field in _COUNTS:
+        return codes.NUMBER_TOO_SMALL, codes.NUMBER_TOO_SMALL.why
+    return codes.NUMBER_COERCED, param.hazard
 
 
 def _choice(param: Param, value: str, field: str) -> Iterator[Finding]:

@@ -85,16 +85,24 @@ NUMBER_COERCED = Code(
     "mod_sofia replaces it by its default without telling anybody but its log (gateway-params.md).",
     "Write a number within the bounds, or remove the field to take the default.",
 )
+NUMBER_TOO_SMALL = Code(
+    "NumberTooSmall",
+    "A count is below 1.",
+    "With pingMin 0 an unanswered ping never puts the gateway DOWN, with pingMax 0 no answered one is counted; the "
+    "flows of RFC 5626 are counted from 1.",
+    "Write 1 or more, or remove the field.",
+)
 NUMBER_TOO_LARGE = Code(
     "NumberTooLarge",
     "A number is above what makes sense.",
-    "mod_sofia keeps it in 32 bits; beyond a day every interval is a mistake.",
+    "mod_sofia keeps numbers in 32 bits, and intervals beyond a day are mistakes.",
     "Write a number within the bounds.",
 )
 PING_TOO_SHORT = Code(
     "PingTooShort",
     "ping is below 5 seconds.",
-    "mod_sofia writes an error to its log and sends no ping at all: a dead carrier would stay UP.",
+    "With 1 to 4 mod_sofia writes an error to its log and sends no ping, with 0 it sends none either: a dead carrier "
+    "stays UP.",
     "Write 5 or more, or remove ping to switch pings off.",
 )
 CHOICE_UNKNOWN = Code(

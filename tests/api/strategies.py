@@ -1,0 +1,125 @@
+"""What hypothesis draws: texts with all that hurts, specs that are mostly good, and any JSON at all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from sipgateway.api import grammar
+from sipgateway.api.params import BY_FIELD, Grammar, Kind, Param
+from sipgateway.api.parse import SPEC_FIELDS, SPEC_PARAMS
+from tests.api.builders import CALLS, PASSWORD, REGISTERING, USERNAME
+
+#: Pieces that mean something to SIP, to mod_sofia, or to XML.
+_PIECES = (
+    *("a", "Z", "0", "-", "_", ".", "!", "~", "*", "'", "(", ")", "&", "=", "+", "$", ",", ";", "?", "/", ":", "@"),
+    *("%", "%41", "%zz", "<", ">", '"', "\\", "#", "[", "]", "{", "}", "|", "^", "`", " ", "\t", "\r", "\n", "\r\n"),
+    *("\x00", "\x1f", "\x7f", "\x85", "\u00a0", "\u00e9", "\u2028", "\ufffe", "\U0001f4de", "\u017f", "\u212a"),
+    *("sip:", "sips:", "SIP:", "transport=", ";transport=tcp", ";lr", ";tag=1", ";gw=x", ";fs_path=", "::", "[::1]"),
+    *(":5060", "a.example.com", "192.0.2.1", "2001:db8::1", "${x}", "$${x}", "ARRAY::", "auto-aleg-full", "sip-ip"),
+)
+
+#: Any text: short, and made of what hurts as often as of anything.
+dirty = st.one_of(
+    st.lists(st.sampled_from(_PIECES), max_size=6).map("".join),
+    st.text(st.characters(codec="utf-8"), max_size=8),
+)
+
+#: Any text, lone surrogates included: what JSON can bring.
+any_text = st.one_of(dirty, st.text(max_size=8))
+
+
+def _good_texts(param: Param) -> st.SearchStrategy[str]:
+    if param.choices:
+        return st.sampled_from(param.choices)
+    pattern = grammar.python_pattern(grammar.pattern(param.grammar))
+    drawn = st.from_regex(pattern, fullmatch=True).filter(lambda text: len(text) <= param.max_length)
+    if param.grammar is Grammar.PROXY or param.grammar is Grammar.HOST_OR_URI:
+        plain = st.sampled_from(("a.example.com", "192.0.2.1:5060", "[2001:db8::1]:5061;transport=tcp;lr", "b:1;x=y"))
+        return st.one_of(plain, drawn)
+    return st.one_of(st.sampled_from(param.words), drawn) if param.words else drawn
+
+
+def good_values(param: Param) -> st.SearchStrategy[Any]:
+    """Values that the row's own grammar and bounds allow."""
+    if param.kind is Kind.BOOL:
+        return st.booleans()
+    if param.kind is Kind.INT:
+        return st.integers(param.minimum, param.maximum)
+    return _good_texts(param)
+
+
+_scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), any_text)
+
+#: Any JSON at all.
+json_values: st.SearchStrategy[Any] = st.recursive(
+    _scalars,
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(any_text, inner, max_size=4)),
+    max_leaves=12,
+)
+
+_variables = st.lists(
+    st.fixed_dictionaries(
+        {
+            "name": st.one_of(st.sampled_from(("a", "A", "b", "sip_h_X-A", "SIP_rh_a", "sipgw_revision")), dirty),
+            "value": st.one_of(st.just("1"), dirty),
+        },
+        optional={"direction": st.sampled_from(("inbound", "outbound", "both"))},
+    ),
+    max_size=3,
+)
+_subscriptions = st.lists(
+    st.fixed_dictionaries(
+        {"event": st.one_of(st.sampled_from(("presence", "Presence", "message-summary")), dirty)},
+        optional={
+            "expireSeconds": st.integers(0, 100_000),
+            "retrySeconds": st.integers(0, 100_000),
+            "contentType": st.one_of(st.just("a/b"), dirty),
+            "usernameInRequest": st.booleans(),
+        },
+    ),
+    max_size=2,
+)
+_extra_params = st.lists(
+    st.fixed_dictionaries(
+        {"name": st.one_of(st.sampled_from(("x", "X", "proxy", "Password", "cid-type")), dirty), "value": dirty}
+    ),
+    max_size=2,
+)
+_names = st.one_of(st.sampled_from(("acme", "all", "ALL", "sip.example.com", "a..b")), dirty)
+
+_OWN: dict[str, st.SearchStrategy[Any]] = {
+    "switch": st.one_of(st.just("default"), dirty),
+    "profile": st.one_of(st.just("external"), dirty),
+    "gatewayName": _names,
+    "placement": st.sampled_from(("All", "One")),
+    "directory": st.fixed_dictionaries({"domain": st.one_of(st.just("a.example.com"), dirty), "user": dirty}),
+    "suspend": st.booleans(),
+    "usernameFrom": st.just(USERNAME),
+    "passwordFrom": st.just(PASSWORD),
+    "variables": _variables,
+    "subscriptions": _subscriptions,
+    "extraParams": _extra_params,
+}
+
+
+@st.composite
+def specs(draw: st.DrawFn, *, dirt: bool = True) -> dict[str, Any]:
+    """A spec of JSON types: a good base, a few good fields, and with `dirt` at most two fields of anything."""
+    spec: dict[str, Any] = dict(draw(st.sampled_from((REGISTERING, CALLS))))
+    rows = [param for param in SPEC_PARAMS if param.refused is None]
+    for param in draw(st.lists(st.sampled_from(rows), max_size=4, unique_by=lambda p: p.field)):
+        spec[param.field] = draw(good_values(param))
+    if not dirt:
+        return spec
+    for field in draw(st.lists(st.sampled_from(SPEC_FIELDS), max_size=2)):
+        if field in _OWN:
+            spec[field] = draw(_OWN[field])
+        elif BY_FIELD[field].kind is Kind.INT:
+            spec[field] = draw(st.integers(-2, 100_000))
+        elif BY_FIELD[field].kind is Kind.TEXT:
+            spec[field] = draw(dirty)
+    for field in draw(st.lists(st.sampled_from(sorted(spec)), max_size=1)):
+        del spec[field]
+    return spec
