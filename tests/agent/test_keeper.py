@@ -463,16 +463,6 @@ async def test_a_full_disk_touches_no_gateway_and_heals_by_itself(tmp_path: Path
 
 
 @asynchronous
-async def test_an_alias_of_a_profile_reaches_the_profile_and_is_no_reason_to_replace(tmp_path: Path) -> None:
-    async with bench(tmp_path) as one:
-        one.only_simulated()
-        await one.start()
-        one.keeper.view.aliases = {"outside": "external"}
-        assert one.keeper.view.profile_of("outside") == "external"
-        assert one.keeper.view.profile_of("internal") == "internal"
-
-
-@asynchronous
 async def test_a_gateway_that_fails_is_tried_again_alone(tmp_path: Path) -> None:
     async with bench(tmp_path) as one:
         one.only_simulated()

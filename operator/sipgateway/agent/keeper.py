@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from sipgateway.agent.executor import Executor, Reload, Result, switch_config_broken
@@ -271,14 +271,8 @@ class Keeper:
         return wait
 
     def _plan(self, desired: Desired) -> Plan:
-        profile_of = self.view.profile_of
         todo = plan(
-            {
-                n: w if profile_of(w.profile) == w.profile else replace(w, profile=profile_of(w.profile))
-                for n, w in desired.wanted.items()
-            }
-            if self.view.aliases
-            else desired.wanted,
+            self.view.listed(desired.wanted),
             self.view.loaded(),
             ours=self.ours,
             removable=lambda name: desired.complete and name not in desired.held,

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sipgateway.esl.replies import GatewayEvent, GatewayRow, SofiaStatus
 from sipgateway.reconcile.registration import Registration
-from sipgateway.reconcile.state import Loaded
+from sipgateway.reconcile.state import Loaded, Wanted
 from sipgateway.reconcile.tick import Tick
 
 #: A marked copy is gone within two ticks (fact 14); one that is still listed after this many seconds is a ghost.
@@ -84,6 +84,12 @@ class SwitchView:
     def profile_of(self, name: str) -> str:
         """The name under which the gateways of this profile are listed: an alias reaches it too."""
         return self.aliases.get(name, name)
+
+    def listed(self, wanted: Mapping[str, Wanted]) -> Mapping[str, Wanted]:
+        """The same gateways, each with the name under which its profile's gateways are listed."""
+        if not self.aliases:
+            return wanted
+        return {name: replace(one, profile=self.profile_of(one.profile)) for name, one in wanted.items()}
 
     def is_on(self, name: str, profile: str) -> bool:
         """Whether the live copy of this name is on this profile."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import secrets
 import sys
 
 from sipgateway.agent.executor import Executor
@@ -16,7 +17,6 @@ from sipgateway.errors import ExitCode
 from sipgateway.esl.client import connect
 from sipgateway.reconcile.impact import Impact, impact
 from sipgateway.reconcile.plan import Plan, plan
-from sipgateway.reconcile.state import Loaded
 from sipgateway.render.preprocessor import preprocess
 from sipgateway.render.readback import ReadGateway, read_gateways
 from sipgateway.render.revision import RevisionKey, key_id_of
@@ -42,12 +42,12 @@ def run(args: argparse.Namespace) -> int:
     """Does the work; returns an exit code."""
     esl, layout = esl_of(args), layout_of(args)
     folder = ConfFolder(args.conf.absolute(), layout)
-    key = RevisionKey(folder.revision_key())
+    key = RevisionKey(folder.revision_key() if folder.has_key else secrets.token_bytes(32))  # made by `run` only
     look = Pipeline(args.source, key, args.switch, layout, args.allow_empty).look()
-    loaded = asyncio.run(_loaded(esl.host, esl.port, esl.password))
+    view = asyncio.run(_view(esl.host, esl.port, esl.password))
     todo = plan(
-        look.desired.wanted,
-        loaded,
+        view.listed(look.desired.wanted),
+        view.loaded(),
         ours=lambda r: key_id_of(r) == key.key_id,
         removable=lambda name: look.desired.complete and name not in look.desired.held,
         adopt=args.adopt,
@@ -71,11 +71,11 @@ def describe(todo: Plan, look: Look, files: dict[str, bytes]) -> list[Impact]:
     return found
 
 
-async def _loaded(host: str, port: int, password: str) -> dict[str, Loaded]:
+async def _view(host: str, port: int, password: str) -> SwitchView:
     async with await connect(host, port, password) as client:
         view = SwitchView()
         await Executor(client, view).read_everything()
-        return view.loaded()
+        return view
 
 
 def _read(data: bytes) -> tuple[ReadGateway, ...]:
