@@ -1,7 +1,7 @@
 """Where a gateway's file stands under the switch's configuration folder.
 
-In: an effective gateway. Out: a relative path. Names that a switch accepts are safe in a path; long ones are cut and
-told apart by a digest, and directory users are encoded, so that no name leads out of its folder.
+In: an effective gateway. Out: a relative path. No name leads out of its folder, no two names to one file, and no part
+is longer than a file system takes (255 bytes): what does not fit is cut and told apart by a digest.
 """
 
 from __future__ import annotations
@@ -12,10 +12,14 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from sipgateway.api.gateway import Gateway
+from sipgateway.api.names import GATEWAY_NAME
+from sipgateway.render.codes import UNSAFE_PATH
+from sipgateway.render.xml import RenderError
 
 _PREFIX = "sipgw-"
 _SUFFIX = ".xml"
 _LONGEST = 255
+_KEPT = 180
 _OURS = re.compile(r"sipgw-[A-Za-z0-9_.\-]+(?:~[0-9a-f]{32})?\.xml", re.ASCII)
 
 
@@ -33,22 +37,31 @@ class Layout:
 
 
 def file_name(name: str) -> str:
-    """The file's name for a gateway name, at most 255 bytes; different names give different files."""
+    """The file's name for a gateway name, at most 255 bytes; different names give different files.
+
+    Raises:
+        RenderError: no switch loads a gateway of this name (fact 11), and it could lead elsewhere.
+    """
+    if GATEWAY_NAME.fullmatch(name) is None:
+        raise RenderError(UNSAFE_PATH.because("metadata.name", f"{name!r} is no gateway name."))
     whole = f"{_PREFIX}{name}{_SUFFIX}"
-    if len(whole) <= _LONGEST:
-        return whole
-    digest = hashlib.sha256(name.encode()).hexdigest()[:32]
-    return f"{_PREFIX}{name[:180]}~{digest}{_SUFFIX}"
+    return whole if len(whole) <= _LONGEST else f"{_PREFIX}{_cut(name)}{_SUFFIX}"
 
 
 def relative_path(gateway: Gateway, layout: Layout | None = None) -> str:
-    """The path of a gateway's file, with `/` between folders."""
+    """The path of a gateway's file, with `/` between folders.
+
+    Raises:
+        RenderError: a name cannot be part of a path.
+    """
     layout = layout or Layout()
     user = gateway.target.directory
     if user is None:
-        folder = layout.profile.format(profile=_part(gateway.target.profile))
+        folder = layout.profile.format(profile=_part("spec.profile", gateway.target.profile))
     else:
-        folder = layout.directory.format(domain=_part(user.domain), user=_part(user.user))
+        folder = layout.directory.format(
+            domain=_part("spec.directory.domain", user.domain), user=_part("spec.directory.user", user.user)
+        )
     return f"{folder}/{file_name(gateway.name)}"
 
 
@@ -57,6 +70,19 @@ def is_ours(filename: str) -> bool:
     return _OURS.fullmatch(filename) is not None and len(filename) <= _LONGEST
 
 
-def _part(text: str) -> str:
-    encoded = quote(text, safe="@+")
-    return encoded.replace(".", "%2E", 1) if encoded.startswith(".") else encoded
+def _part(field: str, text: str) -> str:
+    """A name as one folder: what is unusual in paths is written `%XX`, a leading dot too (fact 31)."""
+    try:
+        encoded = quote(text, safe="@+").replace("~", "%7E")
+    except UnicodeEncodeError:
+        encoded = ""
+    if not encoded:
+        raise RenderError(UNSAFE_PATH.because(field, f"{text!r} is no folder's name."))
+    if encoded.startswith("."):
+        encoded = f"%2E{encoded[1:]}"
+    return encoded if len(encoded) <= _LONGEST else _cut(encoded)
+
+
+def _cut(text: str) -> str:
+    """A long name cut; `~`, which stands in no whole name, tells it from them."""
+    return f"{text[:_KEPT]}~{hashlib.sha256(text.encode()).hexdigest()[:32]}"

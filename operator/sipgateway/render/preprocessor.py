@@ -34,7 +34,7 @@ Includer = Callable[[str, str], Sequence[tuple[str, bytes | None]]]
 MAX_DEPTH = 100
 
 #: A line of more bytes is cut, and the byte at the cut is lost.
-_MAX_LINE = 1024 * 1024 - 2
+MAX_LINE = 1024 * 1024 - 2
 
 _LITERAL_HAZARDS = (b"<include>", b"</include>", b"<?", b"$${", b"<!--#", b"\0")
 _TAG = b"x-pre-process"
@@ -182,7 +182,7 @@ class _File:
         """Bytes that an expanded line may have: twice the line buffer, which is as large as the longest line so far."""
         end = _line_end(self._data, self._counted)
         *lines, last = _LINE_END.split(self._data[:end])
-        longest = min(max((len(last), *(len(line) + 1 for line in lines))), _MAX_LINE)
+        longest = min(max((len(last), *(len(line) + 1 for line in lines))), MAX_LINE)
         return 2 * -(-(longest + 2) // LINE_BLOCK) * LINE_BLOCK
 
 
@@ -219,7 +219,7 @@ class _PreProcessor:
                 if line.strip() in _BARE_INCLUDE:
                     continue  # dropped, whatever the state; nearly every file has two of these
                 self._line(reader, line, reader.line(start))
-                if end - start == _MAX_LINE and end < len(data):
+                if end - start == MAX_LINE and end < len(data):
                     self._dropped.append(Location(path, reader.line(start)))
             else:
                 self._output.write(data[start:end], path, reader.line(start))
@@ -300,7 +300,7 @@ def _pieces(data: bytes, reader: _File) -> Iterator[tuple[int, int, bool]]:
 
     While the reader is inside an open `<!--#`, every line comes as a piece of its own.
     """
-    if len(data) > _MAX_LINE and max(map(len, _LINE_END.split(data))) >= _MAX_LINE:
+    if len(data) > MAX_LINE and max(map(len, _LINE_END.split(data))) >= MAX_LINE:
         yield from _over_long_pieces(data)
         return
     position = 0
@@ -331,9 +331,9 @@ def _over_long_pieces(data: bytes) -> Iterator[tuple[int, int, bool]]:
     position = 0
     while position < len(data):
         end = _line_end(data, position)
-        if end - position > _MAX_LINE:
-            yield position, position + _MAX_LINE, True
-            position += _MAX_LINE + 1
+        if end - position > MAX_LINE:
+            yield position, position + MAX_LINE, True
+            position += MAX_LINE + 1
         else:
             yield position, end, True
             position = end

@@ -7,15 +7,16 @@ key nobody can try passwords against it.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 import re
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 from sipgateway.api.gateway import Gateway
 
-_JSON = json.JSONEncoder(ensure_ascii=True, check_circular=False, separators=(",", ":"))
+_JSON = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"))
+_NAME = itemgetter(0)
 _FORMAT = re.compile(r"1-([0-9a-f]{8})-[0-9a-f]{32}", re.ASCII)
 
 
@@ -39,9 +40,11 @@ class RevisionKey:
 
 
 def canonical(gateway: Gateway) -> bytes:
-    """The meaning of a gateway as bytes: two gateways give the same bytes only if they are equal.
+    """The meaning of a gateway as bytes: two gateways give the same bytes only if they mean the same.
 
-    JSON of nested lists, ASCII only: texts, numbers and None cannot be taken for one another.
+    JSON of nested lists: texts, numbers and None cannot be taken for one another, nor one field for the next.
+    Parameters are sorted by name, because the order of the table is ours to change; of equal names the last counts and
+    stays last. Variables and subscriptions keep their order. What is secret does not matter, only its value.
     """
     user = gateway.target.directory
     meaning = (
@@ -49,19 +52,20 @@ def canonical(gateway: Gateway) -> bytes:
         gateway.name,
         gateway.target.profile,
         None if user is None else (user.domain, user.user),
-        [(p.name, p.value) for p in gateway.parameters],
+        sorted([(p.name, p.value) for p in gateway.parameters], key=_NAME),
         [(v.name, v.value, v.direction) for v in gateway.variables],
         [
             (s.event, s.expire_seconds, s.retry_seconds, s.content_type, s.username_in_request)
             for s in gateway.subscriptions
         ],
     )
-    return _JSON.encode(meaning).encode("ascii")
+    # Lone surrogates cannot be rendered; here they only must not be taken for the character that two of them make.
+    return _JSON.encode(meaning).encode("utf-8", "surrogatepass")
 
 
 def revision(gateway: Gateway, key: RevisionKey) -> str:
     """`1-KEYID-MAC`: the revision of a gateway under a key."""
-    digest = hmac.digest(key.key, canonical(gateway), hashlib.sha256)
+    digest = hmac.digest(key.key, canonical(gateway), "sha256")
     return f"1-{key.key_id}-{digest.hex()[:32]}"
 
 

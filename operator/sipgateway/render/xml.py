@@ -8,13 +8,14 @@ references (facts 4-8), so that every value arrives byte for byte.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from sipgateway.api.gateway import Gateway
+from sipgateway.api.gateway import Gateway, Parameter
 from sipgateway.api.names import REVISION_VARIABLE
 from sipgateway.api.params import BY_XML
 from sipgateway.api.spec import Subscription
-from sipgateway.errors import Finding, InputError
+from sipgateway.errors import InputError
+from sipgateway.render.codes import NOT_CARRIED_BY_XML
 
 #: Nothing in it that a reader would change: the common case.
 _PLAIN = re.compile(r"[A-Za-z0-9 .:@_/;=+*~,!()]*", re.ASCII).fullmatch
@@ -23,12 +24,18 @@ _REFERENCES = str.maketrans(
 )
 _COMMAND = re.compile(r"(x)-(?=pre-process)", re.IGNORECASE | re.ASCII)
 _UNCARRIED = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+#: On a line of its own: the pre-processor drops the whole line of an `<include>` (fact 4).
+_HEAD = "<include>\n  <!-- Managed by sipgateway: what is edited here will be overwritten. -->\n"
 #: The beginning of the line of each parameter of the table.
 _STARTS = {name: f'    <param name="{name}" value="' for name in BY_XML}
 
 
 class RenderError(InputError):
     """A value cannot be carried by XML, or would not arrive as it is."""
+
+
+class _UncarriedError(Exception):
+    """A text holds what XML cannot carry. The text is not in it: it may be a secret."""
 
 
 def render(gateway: Gateway, revision: str) -> bytes:
@@ -57,13 +64,13 @@ def render_sealed(gateway: Gateway, revision: str, seal: Callable[[str, str], st
 def _render(gateway: Gateway, revision: str, seal: Callable[[str, str], str] | None) -> bytes:
     try:
         return "".join(_lines(gateway, revision, seal)).encode()
-    except ValueError:
+    except _UncarriedError:
         raise _uncarried(gateway) from None
 
 
 def _lines(gateway: Gateway, revision: str, seal: Callable[[str, str], str] | None) -> list[str]:
     """Text and not a tree: it takes half the time, and `proof.prove` parses every result with lxml anyway."""
-    out = [f'<include>\n  <gateway name="{_escape(gateway.name)}">\n']
+    out = [f'{_HEAD}  <gateway name="{_escape(gateway.name)}">\n']
     for parameter in gateway.parameters:
         start = _STARTS.get(parameter.name) or _start(parameter.name)
         if parameter.secret and seal is not None:
@@ -97,12 +104,12 @@ def _escape(text: str) -> str:
     """A value of an attribute, with everything that a reader on the way would change written as a reference.
 
     Raises:
-        ValueError: it holds what XML cannot carry. The text is not in the error: it may be a secret.
+        _UncarriedError: it holds what XML cannot carry.
     """
     if _PLAIN(text) is not None:
         return text
     if _UNCARRIED.search(text) is not None:
-        raise ValueError("not XML")
+        raise _UncarriedError
     text = text.translate(_REFERENCES)
     if "$${" in text:
         text = text.replace("$${", "$&#36;{")
@@ -126,29 +133,32 @@ def subscription_params(subscription: Subscription) -> list[tuple[str, str]]:
 
 
 def _uncarried(gateway: Gateway) -> RenderError:
-    places = [("metadata.name", gateway.name)]
+    """The refusal, with the first field that XML cannot carry. Of a secret it does not say which character."""
+    for field, text, secret in _texts(gateway):
+        if (found := _UNCARRIED.search(text)) is not None:
+            what = "It holds a character" if secret else f"U+{ord(found[0]):04X} at position {found.start() + 1}"
+            return RenderError(NOT_CARRIED_BY_XML.because(field, f"{what} that XML cannot carry."))
+    return RenderError(NOT_CARRIED_BY_XML.because("", "The revision or a sealed value holds what XML cannot carry."))
+
+
+def _texts(gateway: Gateway) -> Iterator[tuple[str, str, bool]]:
+    """Every text of a gateway: its field, and whether it is secret."""
+    yield "metadata.name", gateway.name, False
     for parameter in gateway.parameters:
-        row = BY_XML.get(parameter.name)
-        field = (row.secret_source or row.field) if row and parameter.secret else (row.field if row else "extraParams")
-        places.append((f"spec.{field}", parameter.value))
-        places.append(("spec.extraParams", parameter.name))
+        field = _field(parameter)
+        yield field, parameter.name, False
+        yield field, parameter.value, parameter.secret
     for index, variable in enumerate(gateway.variables):
-        places.append((f"spec.variables[{index}].value", variable.value))
-        places.append((f"spec.variables[{index}].name", variable.name))
+        yield f"spec.variables[{index}].name", variable.name, False
+        yield f"spec.variables[{index}].value", variable.value, False
+        yield f"spec.variables[{index}].direction", variable.direction or "", False
     for index, subscription in enumerate(gateway.subscriptions):
-        places.append((f"spec.subscriptions[{index}]", subscription.event + (subscription.content_type or "")))
-    for field, text in places:
-        found = _UNCARRIED.search(text)
-        if found:
-            character = f"U+{ord(found[0]):04X} at position {found.start() + 1}"
-            if "From" in field:
-                character = "a character"
-            return RenderError(
-                Finding(
-                    "NotCarriedByXml",
-                    field,
-                    f"{character} cannot stand in XML, so FreeSWITCH can never read it.",
-                    "Remove control characters, NUL and lone surrogates.",
-                )
-            )
-    return RenderError(Finding("NotCarriedByXml", "", "A text cannot stand in XML.", "Remove control characters."))
+        yield f"spec.subscriptions[{index}].event", subscription.event, False
+        yield f"spec.subscriptions[{index}].contentType", subscription.content_type or "", False
+
+
+def _field(parameter: Parameter) -> str:
+    row = BY_XML.get(parameter.name)
+    if row is None:
+        return "spec.extraParams"
+    return f"spec.{(parameter.secret and row.secret_source) or row.field}"
