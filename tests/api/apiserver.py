@@ -2,7 +2,7 @@
 
 The order and the rules are those of Kubernetes: nulls are dropped, unknown fields are refused (as kubectl asks for),
 the schema comes first, and CEL rules run only when no error of the schema makes them unsafe to run. Regular
-expressions are those of the CEL evaluator's own engine, which like RE2 has no backtracking and no look-around.
+expressions are RE2's, as in Kubernetes.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 import cel
 import jsonschema
+import re2  # type: ignore[import-untyped]
 
 #: ASCII only, as Kubernetes has it.
 _LOWER = {ord(upper): upper.lower() for upper in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
@@ -47,6 +48,7 @@ class ApiServer:
         self._schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
         self._json_schema = jsonschema.Draft202012Validator(_closed(self._schema))
         self._programs: dict[str, cel.Program] = {}
+        self._patterns: dict[str, Any] = {}
 
     def refusals(self, obj: Mapping[str, Any]) -> set[str]:
         """Codes of all that is wrong with an object; empty when it is accepted.
@@ -89,13 +91,21 @@ class ApiServer:
     def _holds(self, expression: str, value: Any) -> bool:
         program = self._programs.get(expression)
         if program is None:
-            program = self._programs[expression] = cel.compile(expression)
+            # The evaluator's own `matches` compiles the pattern anew for each value; it cannot be replaced by name.
+            program = self._programs[expression] = cel.compile(expression.replace(".matches(", ".re2Matches("))
         context = cel.Context()
+        context.add_function("re2Matches", self._matches)
         context.add_function("lowerAscii", lambda text: text.translate(_LOWER))
         context.add_variable("self", value)
         result = program.execute(context)
         assert isinstance(result, bool), (expression, result)
         return result
+
+    def _matches(self, text: str, pattern: str) -> bool:
+        compiled = self._patterns.get(pattern)
+        if compiled is None:
+            compiled = self._patterns[pattern] = re2.compile(pattern)
+        return compiled.search(text) is not None
 
 
 def nodes(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

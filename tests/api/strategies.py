@@ -30,25 +30,34 @@ dirty = st.one_of(
 any_text = st.one_of(dirty, st.text(max_size=8))
 
 
+_HOSTS = ("a.example.com", "b", "x-1.example.net.", "192.0.2.1", "[2001:db8::1]", "[::]")
+_PARAMETERS = ("", ";lr", ";transport=tcp", ";transport=UDP;lr=on", ";x=y;Z", ";maddr=192.0.2.9")
+_host_ports = st.builds(str.__add__, st.sampled_from(_HOSTS), st.sampled_from(("", ":1", ":5060", ":65535")))
+
+
 def _good_texts(param: Param) -> st.SearchStrategy[str]:
     if param.choices:
         return st.sampled_from(param.choices)
+    if param.grammar is Grammar.HOST_PORT:
+        return st.one_of(_host_ports, st.sampled_from(param.words))
+    if param.grammar in {Grammar.PROXY, Grammar.HOST_OR_URI}:
+        scheme = st.sampled_from(("", "sip:", "SIPS:") if param.grammar is Grammar.HOST_OR_URI else ("",))
+        return st.builds("{}{}{}".format, scheme, _host_ports, st.sampled_from(_PARAMETERS))
     pattern = grammar.python_pattern(grammar.pattern(param.grammar))
     drawn = st.from_regex(pattern, fullmatch=True).filter(lambda text: len(text) <= param.max_length)
-    if param.grammar is Grammar.PROXY or param.grammar is Grammar.HOST_OR_URI:
-        plain = st.sampled_from(("a.example.com", "192.0.2.1:5060", "[2001:db8::1]:5061;transport=tcp;lr", "b:1;x=y"))
-        return st.one_of(plain, drawn)
     return st.one_of(st.sampled_from(param.words), drawn) if param.words else drawn
 
 
-def good_values(param: Param) -> st.SearchStrategy[Any]:
-    """Values that the row's own grammar and bounds allow."""
+def _good_values(param: Param) -> st.SearchStrategy[Any]:
     if param.kind is Kind.BOOL:
         return st.booleans()
     if param.kind is Kind.INT:
         return st.integers(param.minimum, param.maximum)
     return _good_texts(param)
 
+
+#: Values that the row's own grammar and bounds allow, by field.
+GOOD_VALUES = {param.field: _good_values(param) for param in SPEC_PARAMS}
 
 _scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), any_text)
 
@@ -104,13 +113,15 @@ _OWN: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
+_ROWS = tuple(param.field for param in SPEC_PARAMS if param.refused is None)
+
+
 @st.composite
 def specs(draw: st.DrawFn, *, dirt: bool = True) -> dict[str, Any]:
     """A spec of JSON types: a good base, a few good fields, and with `dirt` at most two fields of anything."""
     spec: dict[str, Any] = dict(draw(st.sampled_from((REGISTERING, CALLS))))
-    rows = [param for param in SPEC_PARAMS if param.refused is None]
-    for param in draw(st.lists(st.sampled_from(rows), max_size=4, unique_by=lambda p: p.field)):
-        spec[param.field] = draw(good_values(param))
+    for field in draw(st.lists(st.sampled_from(_ROWS), max_size=4, unique=True)):
+        spec[field] = draw(GOOD_VALUES[field])
     if not dirt:
         return spec
     for field in draw(st.lists(st.sampled_from(SPEC_FIELDS), max_size=2)):
