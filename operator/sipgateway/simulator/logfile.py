@@ -21,6 +21,7 @@ class Log:
         self._path = path
         self._file: IO[str] | None = None
         self._failed = False
+        self._second = (0, "")
 
     def write(self, at: float, level: str, text: str) -> None:
         """Writes one line.
@@ -38,8 +39,9 @@ class Log:
             except OSError:
                 self._failed = True
                 return
-        stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
-        self._file.write(f"{stamp}.{round(at % 1 * 1e6):06d} 99.00% [{level}] {text}\n")
+        if self._second[0] != int(at):
+            self._second = int(at), time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+        self._file.write(f"{self._second[1]}.{round(at % 1 * 1e6):06d} 99.00% [{level}] {text}\n")
 
     def flush(self) -> None:
         """Brings what was written to the file."""
