@@ -37,16 +37,6 @@ class Dropped(Exception):  # noqa: N818 -- what mod_sofia does with it
     """mod_sofia drops this gateway without telling; the text is its log line (fact 13)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Subscription:
-    """A `<subscription>` of a gateway."""
-
-    event: str
-    frequency: int
-    retry_seconds: int
-    content_type: str
-
-
 @dataclass(slots=True, eq=False)
 class LoadedGateway:
     """A gateway in the memory of the switch. Times are seconds since the epoch.
@@ -97,7 +87,6 @@ class LoadedGateway:
     user_agent_epoch: int
     inbound: Variables
     outbound: Variables
-    subscriptions: tuple[Subscription, ...]
     state: State
     up: bool
     up_since: float
@@ -225,7 +214,6 @@ def load(read: ReadGateway, profile: str, settings: Mapping[str, str], now: floa
         user_agent_epoch=epoch,
         inbound=inbound,
         outbound=outbound,
-        subscriptions=(),
         state=State.UNREGED if register else State.NOREG,
         up=not register,
         up_since=now,
