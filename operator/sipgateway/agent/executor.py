@@ -170,6 +170,8 @@ class Executor:
             elif status.state in {"FAIL_WAIT", "DOWN"} or (status.state == "REGED" and status.status == "UP"):
                 ready.append(name)
                 batch.append(commands.register(status.profile, name))
+        for name in ready:
+            self.view.registers_anew(name, _now())
         if batch:
             await self.client.pipeline(batch)
         return ready, over

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from sipgateway.esl.replies import GatewayEvent, GatewayRow, SofiaStatus
-from sipgateway.reconcile.registration import Registration
+from sipgateway.reconcile.registration import Registration, Verdict
 from sipgateway.reconcile.state import Loaded, Wanted
 from sipgateway.reconcile.tick import Tick
 
@@ -118,6 +118,11 @@ class SwitchView:
         self.read(name, revision)
         if not self.marked(name):
             self.registrations[name] = self.registrations.get(name, Registration()).seen(state, now)
+
+    def registers_anew(self, name: str, now: float) -> None:
+        """A `register` was sent to it: a failure that it came from, its predecessor's perhaps (17a), is over."""
+        if self.registrations.get(name, Registration()).verdict is not Verdict.REGISTERED:
+            self.registrations[name] = Registration().seen("UNREGED", now)
 
     def marked(self, name: str) -> bool:
         """Whether a marked copy of this name is still there: nothing that its events say counts (fact 17a)."""
