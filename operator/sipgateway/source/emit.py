@@ -76,15 +76,14 @@ def _mapping(
             for index, entry in enumerate(item):
                 _entry(entry, f"{inner}[{index}]", indent + 2, lines, notes)
         else:
-            empty = {True: "{}", False: "[]"}.get(isinstance(item, Mapping)) if not _is_scalar(item) else scalar(item)
-            lines.append(f"{blank}{name}: {empty}")
+            lines.append(f"{blank}{name}: {_flat(item)}")
 
 
 def _entry(entry: object, path: str, indent: int, lines: list[str], notes: Mapping[str, Sequence[str]]) -> None:
     lines += _comment(notes.get(path, ()), indent)
     blank = " " * indent
     if not isinstance(entry, Mapping) or not entry:
-        lines.append(f"{blank}- {scalar(entry)}")
+        lines.append(f"{blank}- {_flat(entry)}")
         return
     start = len(lines)
     _mapping(entry, path, indent + 2, lines, notes)
@@ -92,8 +91,11 @@ def _entry(entry: object, path: str, indent: int, lines: list[str], notes: Mappi
     lines[first] = f"{blank}- {lines[first].lstrip()}"
 
 
-def _is_scalar(item: object) -> bool:
-    return item is None or isinstance(item, str | int | bool)
+def _flat(item: object) -> str:
+    """A scalar, or an empty mapping or list."""
+    if isinstance(item, Mapping):
+        return "{}"
+    return scalar(item) if item is None or isinstance(item, str | int | bool) else "[]"
 
 
 def _comment(texts: Sequence[str], indent: int) -> list[str]:

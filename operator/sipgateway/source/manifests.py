@@ -28,6 +28,8 @@ from sipgateway.source.documents import Document, Parsed, is_ambiguous, read_doc
 _LISTS: Final = frozenset({"List", f"{KIND}List", "SecretList"})
 _SECRET_FIELDS: Final = ("apiVersion", "kind", "metadata", "type", "data", "stringData", "immutable")
 _ITEM = re.compile(r"(items\[\d+\])\.")
+#: All of a path but its last key; names of labels have dots in them.
+_KEY = re.compile(r"^metadata\.(labels|annotations)\.|^.*\.(?!.*/)")
 _SECRET_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}", re.ASCII)
 #: Files of kustomize and Helm that stand beside manifests and may have no kind.
 _NOT_MANIFESTS: Final = frozenset({"kustomization.yaml", "kustomization.yml", "Chart.yaml"})
@@ -250,7 +252,7 @@ def _placed(finding: Finding, manifest: Manifest) -> Finding:
         written = manifest.unquoted(finding.field)
         if written:
             taken = "a word for true or false" if written.isalpha() else "a number"
-            key = finding.field.rpartition(".")[2]
+            key = _KEY.sub("", finding.field)
             finding = replace(
                 finding,
                 message=f"YAML takes the unquoted {shown(written)} for {taken}, not for a text.",
