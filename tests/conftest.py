@@ -23,6 +23,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Leftovers())
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False) and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(profiles.TIMEOUT[profiles.selected()]))
+
+
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Golden:
     """`golden("name.out.xml", actual)`: compares with the golden file, or rewrites it with --regold."""

@@ -1,6 +1,6 @@
 """How many examples the property tests run: `SIPGW_HYPOTHESIS` = `default`, `ci` or `million`.
 
-In: the environment. Out: the loaded profile, and `thorough` for the properties that carry the product's promise.
+In: the environment. Out: the loaded profile; `thorough` for properties that deserve more, `promised` for the product's.
 `default` and `ci` are deterministic: the same examples on every run, so that a red build stays red until it is mended.
 `million` draws anew each time and is for a machine that has the night off.
 """
@@ -11,8 +11,11 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-#: Profile -> (examples per property, examples per thorough property).
-EXAMPLES = {"default": (100, 500), "ci": (300, 5_000), "million": (20_000, 1_000_000)}
+#: Profile -> (examples per property, per thorough property, per promised property).
+EXAMPLES = {"default": (100, 500, 500), "ci": (300, 3_000, 20_000), "million": (20_000, 200_000, 1_000_000)}
+
+#: Profile -> seconds that a property may take; 0 is for ever.
+TIMEOUT = {"default": 120, "ci": 900, "million": 0}
 
 
 def selected() -> str:
@@ -29,7 +32,7 @@ def selected() -> str:
 
 def load() -> None:
     """Registers the profiles and loads the selected one; conftest does this before any test is imported."""
-    for name, (examples, _) in EXAMPLES.items():
+    for name, (examples, *_) in EXAMPLES.items():
         settings.register_profile(
             name,
             max_examples=examples,
@@ -41,5 +44,8 @@ def load() -> None:
     settings.load_profile(selected())
 
 
-#: Decorator for a property of the heart (spec -> XML -> read back): `@thorough` above `@given(...)`.
+#: Decorator for a property that deserves more examples than most: `@thorough` above `@given(...)`.
 thorough = settings(max_examples=EXAMPLES[selected()][1], deadline=None)
+
+#: Decorator for what the product promises of any input (manifest -> XML -> read back), and nothing else: it is slow.
+promised = settings(max_examples=EXAMPLES[selected()][2], deadline=None)
