@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -156,12 +157,13 @@ def main() -> int:
     table = Table(title=f"{os.cpu_count()} cores, Python {sys.version.split()[0]}")
     for column in ("what", "floor", "ours", "ratio", "goal", ""):
         table.add_column(column, justify="left" if column == "what" else "right")
+    benches: dict[str, Callable[[], list[Line]]] = {
+        "render": lambda: bench_render(10_000 // part),
+        "one change": lambda: bench_change(1000 // part, 100 // part),
+        "memory": lambda: bench_memory(10_000 // part),
+    }
     lines: list[Line] = []
-    for name, bench in (
-        ("render", lambda: bench_render(10_000 // part)),
-        ("one change", lambda: bench_change(1000 // part, 100 // part)),
-        ("memory", lambda: bench_memory(10_000 // part)),
-    ):
+    for name, bench in benches.items():
         print(f"bench: {name} ...", file=sys.stderr, flush=True)
         lines += bench()
     for line in lines:
