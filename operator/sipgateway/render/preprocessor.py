@@ -219,7 +219,7 @@ class _PreProcessor:
                 if line.strip() in _BARE_INCLUDE:
                     continue  # dropped, whatever the state; nearly every file has two of these
                 self._line(reader, line, reader.line(start))
-                if end - start == MAX_LINE and end < len(data):
+                if end - start == MAX_LINE and end < len(data) and not line.endswith((b"\n", b"\r")):
                     self._dropped.append(Location(path, reader.line(start)))
             else:
                 self._output.write(data[start:end], path, reader.line(start))
