@@ -8,6 +8,7 @@ import resource
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -272,6 +273,25 @@ def test_a_folder_that_nobody_may_write_is_named(folder: ConfFolder) -> None:
         folder.write_all({NAME: b"one"})
     assert refused.value.finding.code == "FileAccess"
     assert "sip_profiles" in refused.value.finding.message
+
+
+def test_a_folder_of_others_that_may_not_be_read_is_passed_over() -> None:
+    with tempfile.TemporaryDirectory() as place:
+        folder = ConfFolder(Path(place))
+        folder.write_all({NAME: b"one"})
+        (folder.root / "tls").mkdir()
+        (folder.root / "tls").chmod(0)
+        for path in (folder.root, *folder.root.rglob("*")):
+            if path.name != "tls":
+                os.chown(path, 65534 if os.geteuid() == 0 else -1, -1)
+        user = os.geteuid()
+        try:
+            os.seteuid(user or 65534)
+            assert folder.read_all() == {NAME: b"one"}
+            assert folder.sweep() == 0
+        finally:
+            os.seteuid(user)
+            (folder.root / "tls").chmod(0o700)
 
 
 def test_only_what_differs_is_written_and_only_what_is_too_many_is_removed() -> None:

@@ -448,7 +448,7 @@ async def test_a_full_disk_touches_no_gateway_and_heals_by_itself(tmp_path: Path
         path = one.path(before)
         folder = path.parent.stat().st_mode
         since = len(one.tap.sent)
-        one.keeper.folder = _Full(one.folder.root, one.folder.layout)
+        one.keeper.store.folder = _Full(one.folder.root, one.folder.layout)
         one.want(after := one.gateway("a", "2"))
         await one.until(lambda: one.keeper.storage is not None)
         await asyncio.sleep(0.3)
@@ -456,7 +456,7 @@ async def test_a_full_disk_touches_no_gateway_and_heals_by_itself(tmp_path: Path
         assert await one.proves(before)
         assert one.wire("killgw", since) == []
         assert not one.keeper.converged
-        one.keeper.folder = one.folder
+        one.keeper.store.folder = one.folder
         await one.converged()
         assert await one.proves(after)
         assert path.parent.stat().st_mode == folder

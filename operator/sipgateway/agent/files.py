@@ -52,7 +52,7 @@ class ConfFolder:
         """
         found: dict[str, bytes] = {}
         with _explained(self.root):
-            for folder, folders, names in os.walk(self.root, onerror=_raise):
+            for folder, folders, names in os.walk(self.root, onerror=self._unreadable):
                 folders[:] = sorted(f for f in folders if not f.startswith("."))
                 for name in names:
                     if is_ours(name):
@@ -111,7 +111,7 @@ class ConfFolder:
         """Removes temporary files that a killed process left; returns how many."""
         swept = 0
         with _explained(self.root):
-            for folder, folders, names in os.walk(self.root, onerror=_raise):
+            for folder, folders, names in os.walk(self.root, onerror=self._unreadable):
                 folders[:] = [f for f in folders if not f.startswith(".") or f == STATE_FOLDER]
                 for name in names:
                     if name.startswith(_TEMPORARY):
@@ -198,6 +198,11 @@ class ConfFolder:
             _open_to_group(path, _FOLDER_MODE)
             _sync(path.parent)
 
+    def _unreadable(self, error: OSError) -> None:
+        """A folder of others that we may not look into (keys of TLS, say) is none of ours."""
+        if not isinstance(error, PermissionError) or error.filename == str(self.root):
+            raise error
+
     def _refuse_links(self, relatives: Iterable[str]) -> None:
         for folder in {parent for relative in relatives for parent in PurePosixPath(relative).parents}:
             if folder.parts and (self.root / folder).is_symlink():
@@ -246,10 +251,6 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _raise(error: OSError) -> None:
-    raise error
 
 
 @contextlib.contextmanager

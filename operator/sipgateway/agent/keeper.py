@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from sipgateway.agent.executor import Executor, Reload, Result, switch_config_broken
-from sipgateway.agent.files import ConfFolder, changes
+from sipgateway.agent.files import ConfFolder
 from sipgateway.agent.report import Report
+from sipgateway.agent.store import Desired, Store
 from sipgateway.agent.view import SwitchView
 from sipgateway.errors import Finding, SipgwError, StorageError, SwitchError
 from sipgateway.esl.client import Client, EventsLost
@@ -22,8 +22,8 @@ from sipgateway.esl.replies import parse_gateway_event
 from sipgateway.reconcile.backoff import Pace, Retry
 from sipgateway.reconcile.plan import Kind, Plan, Problem, ProblemKind, Step, by_profile, plan
 from sipgateway.reconcile.registration import Verdict
-from sipgateway.reconcile.state import Wanted
-from sipgateway.render.layout import file_name
+
+__all__ = ["Desired", "Keeper"]
 
 #: CUSTOM events that the keeper listens to (facts 22, 30, 35).
 EVENTS = (
@@ -56,25 +56,6 @@ _NO_NEWS = frozenset({Verdict.PENDING, Verdict.NOT_WANTED})
 _LATE = 0.08
 
 
-@dataclass(frozen=True, slots=True)
-class Desired:
-    """What the switch and its folder shall hold.
-
-    Attributes:
-        wanted: by gateway name.
-        files: content of each wanted file, by relative path.
-        complete: whether the source was read whole; without that nothing is removed.
-        held: gateway names that are wanted in a version that cannot be accepted: what is there of them stays.
-        held_files: file names (without folder) of those.
-    """
-
-    wanted: Mapping[str, Wanted] = field(default_factory=lambda: MappingProxyType({}))
-    files: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}), repr=False)
-    complete: bool = False
-    held: frozenset[str] = frozenset()
-    held_files: frozenset[str] = frozenset()
-
-
 @dataclass(slots=True)
 class Keeper:
     """Keeps one switch and its folder.
@@ -99,7 +80,7 @@ class Keeper:
     broken: Reload = field(default_factory=Reload)
     passes: int = 0
     desired: Desired = field(default_factory=Desired)
-    _disk: dict[str, bytes] | None = None
+    store: Store = field(init=False)
     _retries: dict[str, Retry] = field(default_factory=dict)
     _known: set[str] = field(default_factory=set)
     _due: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -111,6 +92,9 @@ class Keeper:
     _ghosts: dict[str, float] = field(default_factory=dict)
     _idle: bool = False
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    def __post_init__(self) -> None:
+        self.store = Store(self.folder)
 
     def want(self, desired: Desired) -> None:
         """Takes in what is wanted from now on, and looks at once."""
@@ -210,7 +194,7 @@ class Keeper:
         if now >= self._resync_at:
             self._resync_at = now + RESYNC
             self.view.stale = True
-            self._disk = None
+            self.store.forget()
         if self.view.stale or self.view.unread:
             await executor.refresh()
         todo = self._plan(desired)
@@ -303,65 +287,18 @@ class Keeper:
             s
             for s in steps
             if (s.name not in self._retries or now >= self._retries[s.name].not_before)
-            and (self.storage is None or self._stored(desired, s))
+            and (self.storage is None or self.store.holds(desired, s))
         ]
-
-    def _stored(self, desired: Desired, step: Step) -> bool:
-        disk = self._disk or {}
-        if step.kind is Kind.REMOVE:
-            return not any(path.endswith(f"/{file_name(step.name)}") for path in disk)
-        path = desired.wanted[step.name].path
-        return path in disk and disk[path] == desired.files[path]
 
     async def _store(self, desired: Desired, taken: frozenset[str]) -> None:
         try:
-            await asyncio.to_thread(self._sync_files, desired, taken)
+            await asyncio.to_thread(self.store.sync, desired, taken)
         except StorageError as error:
             if self.storage != error.finding:
                 self.report(Report.failure("", error.finding))
             self.storage = error.finding
         else:
             self.storage = None
-
-    def _sync_files(self, desired: Desired, taken: frozenset[str]) -> None:
-        if self._disk is None:
-            self._disk = self.folder.read_all()
-        skip = {desired.wanted[n].path for n in taken if n in desired.wanted}
-        want = {path: data for path, data in desired.files.items() if path not in skip}
-        write, remove = changes(want, self._disk)
-        failure: StorageError | None = None
-        try:
-            self._write({path: want[path] for path in write}, self._disk)
-        except StorageError as error:
-            failure = error
-        moved = {path.rpartition("/")[2] for path in want if want[path] == self._disk.get(path)}
-        for path in remove:
-            name = path.rpartition("/")[2]
-            if name in moved or (desired.complete and name not in desired.held_files):
-                try:
-                    self.folder.remove(path)
-                    del self._disk[path]
-                except StorageError as error:
-                    failure = failure or error
-        if failure is not None:
-            raise failure
-
-    def _write(self, files: dict[str, bytes], disk: dict[str, bytes]) -> None:
-        """All together; when that fails one by one, so that one bad folder holds up nobody else's file."""
-        if not files:
-            return
-        try:
-            self.folder.write_all(files)
-            disk.update(files)
-        except StorageError as error:
-            failure = error
-            for path, data in files.items() if len(files) > 1 and error.finding.code != "DiskFull" else ():
-                try:
-                    self.folder.write_all({path: data})
-                    disk[path] = data
-                except StorageError as single:
-                    failure = single
-            raise failure from None
 
     async def _timed(self, executor: Executor, steps: list[Step]) -> tuple[list[Step], float]:
         """Which replacements are due now, and how long until the next is (fact 15)."""
