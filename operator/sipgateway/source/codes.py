@@ -161,7 +161,7 @@ NOT_LOADED = Code(
     "GatewayNotLoaded",
     "mod_sofia drops the gateway.",
     "register is true (the default) without username or password, or register-transport is an unknown word (fact 13).",
-    "Give what is missing, or write register=false.",
+    "Correct it; as it is, the switch has no such gateway.",
 )
 NO_PROFILE = Code(
     "NoProfile",

@@ -101,7 +101,9 @@ def _root(text: XmlText, findings: list[Finding]) -> etree._Element | None:
         return parse(wrapped)
     except SwitchXmlError as error:
         place = text.place(error.line)
-        message = f"{error.text}; until it is mended the switch loads nothing new from any file."
+        # Of a fragment the line within the expanded text says nothing to anybody.
+        words = error.text if text.whole else error.text.partition("]: ")[2]
+        message = f"{words}; until it is mended the switch loads nothing new from any file (fact 3)."
         findings.append(codes.MALFORMED_XML.finding("", message).at(place if place.file else Location(text.file)))
         return None
 

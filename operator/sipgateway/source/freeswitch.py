@@ -192,7 +192,7 @@ class _Translation:
             return None
         if row.grammar is Grammar.PROXY and text.lower().startswith("sip:"):
             message = f"`sip:` in front of {row.xml} makes the request URI sip:sip:host (fact 24h)."
-            outcome = "It is left out here, as it was surely meant."
+            outcome = "`sip:` is left out here: that is surely what was meant."
             self._note(PROXY_SCHEME, f"param[{row.xml}]", place, message, row.field, outcome)
             return text[4:]
         return next((word for word in (*row.words, *row.choices) if word.lower() == text.lower()), text)

@@ -189,8 +189,11 @@ class _Reader:
     def _include(self, pattern: str, cwd: str) -> Sequence[tuple[str, bytes | None]]:
         absolute = pattern if os.path.isabs(pattern) else os.path.join(cwd, pattern)  # noqa: PTH117, PTH118
         given: list[tuple[str, bytes | None]] = []
-        for path in sorted(glob.glob(absolute)) if glob.has_magic(absolute) else _existing(absolute):  # noqa: PTH207
-            real = os.path.realpath(path)
+        for found in sorted(glob.glob(absolute)) if glob.has_magic(absolute) else _existing(absolute):  # noqa: PTH207
+            real = os.path.realpath(found)
+            path = os.path.normpath(found)
+            if os.path.realpath(path) != real:  # `..` behind a link
+                path = found
             if self._root is None or not real.startswith(self._root.rstrip("/") + os.sep):
                 message = f"{path} is outside of {self._root or 'standard input'} and is not read."
                 self._current.append(codes.INCLUDE_OUTSIDE.finding("", message).at(Location(path)))
