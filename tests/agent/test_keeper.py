@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -380,6 +381,10 @@ async def test_a_profile_restart_is_waited_out_and_nothing_replaced(tmp_path: Pa
         await one.until_rows("b", [("external", "REGED")])
         assert [await one.proves(g) for g in (*gateways, more)] == [True] * 3
         assert one.wire("killgw", since) == []
+        failed = {r.gateway for r in one.told("failed")}
+        assert {r.gateway for r in one.told("proved") if r.kind == "healed"} <= failed
+        last = {r.gateway: r.event for r in one.reports if r.event in {"proved", "failed"}}
+        assert set(last.values()) == {"proved"}
         assert one.keeper.problems == {}
 
 
@@ -460,6 +465,25 @@ async def test_a_full_disk_touches_no_gateway_and_heals_by_itself(tmp_path: Path
         await one.converged()
         assert await one.proves(after)
         assert path.parent.stat().st_mode == folder
+
+
+@asynchronous
+async def test_a_folder_that_cannot_be_written_holds_up_no_other(tmp_path: Path) -> None:
+    async with bench(tmp_path) as one:
+        one.only_simulated()
+        await one.start()
+        (one.conf / "sip_profiles/internal").rmdir()
+        (one.conf / "sip_profiles/internal").symlink_to(tmp_path)
+        blocked, fine = one.gateway("a", profile="internal"), one.gateway("b")
+        one.want(blocked, fine)
+        await one.until(lambda: bool(one.told("proved", "b")) and one.keeper.storage is not None)
+        assert one.keeper.storage is not None
+        assert one.keeper.storage.code == "FolderIsLink"
+        assert await one.loaded("a") is None
+        assert [name for name in os.listdir(tmp_path) if name.startswith("sipgw-")] == []  # noqa: PTH208
+        (one.conf / "sip_profiles/internal").unlink()
+        await one.converged()
+        assert await one.proves(blocked)
 
 
 @asynchronous

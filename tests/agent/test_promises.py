@@ -67,7 +67,8 @@ async def test_the_gap_of_a_gateway_that_does_not_register_is_below_ten_millisec
         changed = one.gateway("a")
         for version in range(1, 11):
             changed = one.gateway("a", str(version))
-            await one.settle(*others, changed)
+            one.want(*others, changed)
+            await one.until(lambda count=version + 1: len(one.told("proved", "a")) == count)  # type: ignore[misc]
         found = gaps(one, changed)
         assert len(found) == 10
         assert max(found) <= 0.010

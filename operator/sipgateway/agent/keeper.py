@@ -276,6 +276,8 @@ class Keeper:
         for name in [n for n in self.failures if n not in wrong]:
             del self.failures[name]
             self._retries.pop(name, None)
+            if name in desired.wanted and name not in fresh:
+                self.report(Report.healed(desired.wanted[name]))
         self._known |= {n for n in desired.wanted if n not in wrong and n not in fresh}
         self._known &= desired.wanted.keys()
         return todo

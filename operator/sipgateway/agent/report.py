@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sipgateway.errors import Finding
 from sipgateway.reconcile.plan import Problem, Step
 from sipgateway.reconcile.registration import ADVICE, Registration, Verdict
+from sipgateway.reconcile.state import Wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,12 @@ class Report:
         """Read-back showed what a step wanted."""
         text = f"{step.kind}: {step.why}"
         return Report("info", "proved", step.name, text, "", step.profile, step.revision or "", step.kind, seconds)
+
+    @staticmethod
+    def healed(wanted: Wanted) -> Report:
+        """What failed before is as it should be, without a step of ours: a profile that came back has loaded it."""
+        text = "it is loaded by now"
+        return Report("info", "proved", wanted.name, text, "", wanted.profile, wanted.revision, "healed")
 
     @staticmethod
     def failure(name: str, finding: Finding) -> Report:
