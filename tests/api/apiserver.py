@@ -19,6 +19,14 @@ import re2  # type: ignore[import-untyped]
 #: ASCII only, as Kubernetes has it.
 _LOWER = {ord(upper): upper.lower() for upper in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 
+#: 60.0 passes Kubernetes' schema as an integer, but the first CEL rule on it fails with "expected int, got float64".
+_Validator = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
+    jsonschema.Draft202012Validator,
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine(
+        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
+    ),
+)
+
 #: Keywords whose errors keep Kubernetes from running CEL rules.
 _BLOCKING = {"type", "required", "maxLength", "maxItems", "additionalProperties"}
 
@@ -46,7 +54,7 @@ class ApiServer:
 
     def __init__(self, crd: Mapping[str, Any]) -> None:
         self._schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-        self._json_schema = jsonschema.Draft202012Validator(_closed(self._schema))
+        self._json_schema = _Validator(_closed(self._schema))
         self._programs: dict[str, cel.Program] = {}
         self._patterns: dict[str, Any] = {}
 

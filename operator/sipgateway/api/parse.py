@@ -295,8 +295,6 @@ class _Reader:
             return None
         if isinstance(value, int) and not isinstance(value, bool):
             return int(value)
-        if isinstance(value, float) and value.is_integer():  # 60.0 is an integer to JSON schema as well
-            return int(value)
         self._wrong_type(f"{path}.{field}", value, "a whole number", "Write the number in digits, without quotes.")
         return None
 
