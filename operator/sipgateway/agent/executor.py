@@ -117,6 +117,15 @@ class Executor:
             results.append(self._judge(step, seen, scans[step.profile], now))
         return results
 
+    async def vacate(self, steps: Sequence[Step]) -> None:
+        """Moves, first half: `killgw`. The second is a `load` of the new profile once the old copy is gone."""
+        bodies = await self.client.pipeline([commands.killgw(s.profile, s.name) for s in steps])
+        for step, body in zip(steps, bodies, strict=True):
+            if replies.parse_killgw(body):
+                self.view.killed(step.name, _now())
+            else:
+                self.view.stale = True
+
     async def remove(self, steps: Sequence[Step]) -> list[Result]:
         """Removes: a reload that no longer has them (24c), then `killgw`, then the look-up must find nothing."""
         (body,) = await self.client.pipeline([commands.reloadxml()])
@@ -203,7 +212,7 @@ class Executor:
         self.view.stale = True
         self.view.unread.add(step.name)
         if scan.profile_missing:
-            return Result(step, _no_profile(step))
+            return Result(step, profile_not_running(step))
         if not scan.reloaded:
             return Result(step, switch_config_broken(self.reload))
         return Result(step, _not_loaded(step) if seen is None else _other_revision(step))
@@ -213,7 +222,8 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _no_profile(step: Step) -> Finding:
+def profile_not_running(step: Step) -> Finding:
+    """What is said of a gateway whose profile the switch does not have."""
     return Finding(
         "ProfileNotRunning",
         "spec.profile",

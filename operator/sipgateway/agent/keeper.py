@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from sipgateway.agent.executor import Executor, Reload, Result, switch_config_broken
+from sipgateway.agent.executor import Executor, Reload, Result, profile_not_running, switch_config_broken
 from sipgateway.agent.files import ConfFolder
 from sipgateway.agent.report import Report
 from sipgateway.agent.store import Desired, Store
@@ -90,6 +90,7 @@ class Keeper:
     _broken_at: float = 0.0
     _settle_at: float = 0.0
     _ghosts: dict[str, float] = field(default_factory=dict)
+    _moving: dict[str, str] = field(default_factory=dict)
     _idle: bool = False
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
@@ -113,7 +114,11 @@ class Keeper:
     @property
     def converged(self) -> bool:
         """Whether everything that is wanted is proved and nothing is in progress."""
-        return self._idle and self.connected and not (self.failures or self.settling or self._due or self.storage)
+        return (
+            self._idle
+            and self.connected
+            and not (self.failures or self.settling or self._due or self._moving or self.storage)
+        )
 
     async def idle(self) -> None:
         """Waits until a pass found nothing left that it could do now (failures may remain)."""
@@ -133,6 +138,7 @@ class Keeper:
         self.view = SwitchView(ticks=self.view.ticks)
         self.settling.clear()
         self._due.clear()
+        self._moving.clear()
         executor = Executor(client, self.view)
         await client.subscribe(EVENTS)
         await executor.read_everything()
@@ -199,17 +205,23 @@ class Keeper:
             await executor.refresh()
         todo = self._plan(desired)
         await self._store(desired, frozenset(p.name for p in todo.problems if p.kind is ProblemKind.NAME_TAKEN))
-        steps, timed, removals = (self._allowed(desired, group) for group in (todo.now, todo.timed, todo.removals))
-        if not await self._readable(executor, steps, timed, removals):
-            steps, timed, removals = [], [], []
+        steps, timed, moves, removals = (self._allowed(desired, group) for group in todo.groups)
+        moves = [s for s in moves if self._has_target(s)]
+        if not await self._readable(executor, [*moves, *steps], timed, removals):
+            steps, timed, moves, removals = [], [], [], []
         due, wait = await self._timed(executor, timed)
         if steps or due:
             self._take(await executor.load([*steps, *due]), executor, _now() - now)
+        if moves:
+            await executor.vacate(moves)
+            self._moving.update({s.name: s.why for s in moves})
         if removals:
             started = _now()
             self._take(await executor.remove(removals), executor, _now() - started)
         settled = await self._settle(executor)
-        return await self._rest(min(wait, self._patience(now)), worked=bool(steps or due or removals or settled))
+        return await self._rest(
+            min(wait, self._patience(now)), worked=bool(steps or due or moves or removals or settled)
+        )
 
     async def _readable(self, executor: Executor, steps: list[Step], timed: list[Step], removals: list[Step]) -> bool:
         """Whether the switch can read its tree, as far as these steps depend on it.
@@ -218,7 +230,9 @@ class Keeper:
         registers that is a gap for nothing, so the tree is tried before the first such `killgw`.
         """
         todo = [*steps, *timed, *removals]
-        disruptive = any(s.kill and s.registered for s in steps) or any(s.profile not in self._due for s in timed)
+        disruptive = any(s.kill and (s.registered or s.moves) for s in steps) or any(
+            s.profile not in self._due for s in timed
+        )
         if not todo or (self.broken.error is None and not disruptive):
             return True
         now = _now()
@@ -263,6 +277,11 @@ class Keeper:
             known=frozenset(self._known),
             adopt=self.adopt,
         )
+        self._moving = {name: why for name, why in self._moving.items() if name in desired.wanted}
+        moved = (replace(s, kind=Kind.REPLACE, why=self._moving.get(s.name, s.why)) for s in todo.now)
+        todo = replace(
+            todo, now=tuple(m if m.name in self._moving else s for m, s in zip(moved, todo.now, strict=True))
+        )
         now = _now()
         copies = {p.name for p in todo.problems if p.kind is ProblemKind.GHOST}
         self._ghosts = {name: self._ghosts.get(name, now) for name in copies}
@@ -290,7 +309,16 @@ class Keeper:
             for s in steps
             if (s.name not in self._retries or now >= self._retries[s.name].not_before)
             and (self.storage is None or self.store.holds(desired, s))
+            and (s.kill or not self.view.leaving(s.name, s.profile))
         ]
+
+    def _has_target(self, step: Step) -> bool:
+        """Whether a move has where to go: without that profile the gateway would only be lost."""
+        if step.profile in self.view.profiles:
+            return True
+        self._failed(step.name, profile_not_running(step))
+        self._retries[step.name] = Retry.after(self._retries.get(step.name), _now())
+        return False
 
     async def _store(self, desired: Desired, taken: frozenset[str]) -> None:
         try:
@@ -365,6 +393,7 @@ class Keeper:
         for result in results:
             step, name = result.step, result.step.name
             if result.finding is None:
+                self._moving.pop(name, None)
                 self.failures.pop(name, None)
                 self._retries.pop(name, None)
                 if step.kind is Kind.REMOVE:

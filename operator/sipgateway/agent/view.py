@@ -128,6 +128,10 @@ class SwitchView:
         """Whether a marked copy of this name is still there: nothing that its events say counts (fact 17a)."""
         return any(count > 0 and mark[1] == name for mark, count in self.marks.items())
 
+    def leaving(self, name: str, profile: str) -> bool:
+        """Whether a marked copy of this name is still there on another profile than this one."""
+        return any(count > 0 and mark[1] == name and mark[0] != profile for mark, count in self.marks.items())
+
     def loaded(self) -> dict[str, Loaded]:
         """Everything that is loaded, marked copies left out."""
         found: dict[str, Loaded] = {}

@@ -52,6 +52,10 @@ def impact(step: Step, before: ReadGateway | None, after: Gateway | None) -> Imp
     if not step.kill:
         effect = "registers with " + _registrar(after) if step.registers else "takes calls at once"
         return Impact(step, changes, f"{effect}; no other gateway is touched", disruptive=False)
+    if step.moves:
+        again = "registers from there" if step.registers else "takes calls there"
+        effect = f"{again}; new calls through it fail for up to 4 s, calls in progress survive"
+        return Impact(step, changes, effect, disruptive=True)
     if not step.registers:
         gone = "un-registers; " if step.registered else ""
         return Impact(step, changes, f"{gone}no gap worth naming (about 2 ms), calls in progress survive", False)

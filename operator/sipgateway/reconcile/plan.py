@@ -42,6 +42,7 @@ class Step:
         registered: whether the old copy registers, so that its un-REGISTER races with the new REGISTER (fact 16).
         registers: whether the new copy registers, so that it is DOWN until the second tick (fact 15).
         why: for people, in their words.
+        moves: whether the loaded copy is on another profile.
     """
 
     kind: Kind
@@ -52,11 +53,12 @@ class Step:
     registered: bool
     registers: bool
     why: str
+    moves: bool = False
 
     @property
     def timed(self) -> bool:
         """Whether it waits for the switch's tick: it takes a working gateway DOWN for a second (fact 15)."""
-        return self.kill and self.kind is not Kind.REMOVE and self.registers
+        return self.kill and self.kind is not Kind.REMOVE and self.registers and not self.moves
 
     @property
     def settles(self) -> bool:
@@ -87,20 +89,29 @@ class Plan:
     Attributes:
         now: adds, repairs, and replacements whose new copy does not register: at once, one rescan per profile.
         timed: replacements whose new copy registers: just before the profile's tick (fact 15).
+        moves: from one profile to another: `killgw` first, and the `rescan` only when the old copy is gone. At once,
+            the switch would keep a key of the old profile that nothing clears, and a later move back would make
+            ghosts (docs/design.md, "Moving between profiles").
         removals: after a reload that no longer has them (fact 24c).
         unchanged: how many wanted gateways are proved as they should be.
     """
 
     now: tuple[Step, ...] = ()
     timed: tuple[Step, ...] = ()
+    moves: tuple[Step, ...] = ()
     removals: tuple[Step, ...] = ()
     problems: tuple[Problem, ...] = ()
     unchanged: int = 0
 
     @property
+    def groups(self) -> tuple[tuple[Step, ...], ...]:
+        """The steps as `now`, `timed`, `moves` and `removals`."""
+        return self.now, self.timed, self.moves, self.removals
+
+    @property
     def steps(self) -> tuple[Step, ...]:
         """All steps."""
-        return (*self.now, *self.timed, *self.removals)
+        return (*self.now, *self.timed, *self.moves, *self.removals)
 
 
 def plan(
@@ -127,6 +138,7 @@ def plan(
     """
     now: list[Step] = []
     timed: list[Step] = []
+    moves: list[Step] = []
     removals: list[Step] = []
     problems: list[Problem] = []
     unchanged = 0
@@ -141,6 +153,8 @@ def plan(
         step = _step(want, have, adopted=have is not None and not mine, known=name in known)
         if step is None:
             unchanged += 1
+        elif step.moves:
+            moves.append(step)
         elif step.timed:
             timed.append(step)
         else:
@@ -153,7 +167,7 @@ def plan(
         removals.append(
             Step(Kind.REMOVE, name, have.profiles[0], True, None, have.registers, False, "its manifest is gone")
         )
-    return Plan(tuple(now), tuple(timed), tuple(removals), tuple(problems), unchanged)
+    return Plan(tuple(now), tuple(timed), tuple(moves), tuple(removals), tuple(problems), unchanged)
 
 
 def by_profile(steps: Iterable[Step]) -> dict[str, list[Step]]:
@@ -176,7 +190,8 @@ def _step(want: Wanted, have: Loaded | None, *, adopted: bool, known: bool) -> S
         why = f"it moves from profile {have.profiles[0]} to {want.profile}"
     else:
         why = "its parameters changed"
-    return Step(Kind.REPLACE, want.name, want.profile, True, want.revision, have.registers, want.registers, why)
+    moves = want.profile not in have.profiles
+    return Step(Kind.REPLACE, want.name, want.profile, True, want.revision, have.registers, want.registers, why, moves)
 
 
 def _ghost(have: Loaded) -> Problem:
