@@ -195,7 +195,7 @@ class _Translation:
             outcome = "`sip:` is left out here: that is surely what was meant."
             self._note(PROXY_SCHEME, f"param[{row.xml}]", place, message, row.field, outcome)
             return text[4:]
-        return next((word for word in (*row.words, *row.choices) if word.lower() == text.lower()), text)
+        return next((word for word in row.choices if word.lower() == text.lower()), text)
 
     def _bool(self, row: Param, text: str, place: Location) -> bool:
         used = is_true(text)
