@@ -1,4 +1,4 @@
-"""Gateways for the tests of this room: from JSON, and any gateway at all as a strategy."""
+"""Gateways for the tests of this room, from JSON and as a strategy, and a switch that means harm to read them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from sipgateway.api.gateway import Gateway, Parameter, Target
 from sipgateway.api.params import PARAMS
 from sipgateway.api.spec import DirectoryUser, Subscription, Variable
+from sipgateway.render.preprocessor import preprocess
+from sipgateway.render.readback import ReadGateway, read_gateways
 from sipgateway.render.revision import RevisionKey
+from sipgateway.render.switchxml import parse_fragment
 
 KEY = RevisionKey(b"0123456789abcdef0123456789abcdef")
 
@@ -82,3 +85,17 @@ def gateway_of(path: Path) -> Gateway:
         tuple(Variable(*variable) for variable in data.get("variables", [])),
         tuple(Subscription(**subscription) for subscription in data.get("subscriptions", [])),
     )
+
+
+def read_by_a_hostile_switch(data: bytes) -> ReadGateway:
+    """What a switch reads whose global variables mean harm, with other gateways before and after."""
+    neighbours = b"<include>\n<gateway name='before'/>\n</include>\n", b"<gateway name='after'/>"
+    files = [("/conf/1.xml", neighbours[0]), ("/conf/2.xml", data), ("/conf/3.xml", neighbours[1])]
+    main = b'<X-PRE-PROCESS cmd="include" data="*.xml"/>\n'
+    expanded = preprocess(main, file="/conf/main.xml", variables=HOSTILE, include=lambda _pattern, _cwd: files)
+    assert dict(expanded.variables) == dict(HOSTILE)
+    assert [d.kind for d in expanded.directives] == ["include"]
+    assert not expanded.dropped
+    before, found, after = read_gateways(parse_fragment(expanded.data))
+    assert (before.name, after.name) == ("before", "after")
+    return found

@@ -14,13 +14,22 @@ from sipgateway.api.names import REVISION_VARIABLE
 from sipgateway.api.spec import Subscription, Variable
 from sipgateway.render.preprocessor import preprocess
 from sipgateway.render.proof import prove
-from sipgateway.render.readback import ReadGateway, read_gateways
+from sipgateway.render.readback import ReadGateway
 from sipgateway.render.revision import revision
 from sipgateway.render.switchxml import parse_fragment
 from sipgateway.render.xml import RenderError, render, render_sealed
 from tests.golden import Golden, folder_of
 from tests.profiles import thorough
-from tests.render.gateways import ANY_TEXT, HAZARDS, HOSTILE, KEY, TEXT, UNCARRIED, gateway_of, gateways
+from tests.render.gateways import (
+    ANY_TEXT,
+    HAZARDS,
+    KEY,
+    TEXT,
+    UNCARRIED,
+    gateway_of,
+    gateways,
+    read_by_a_hostile_switch,
+)
 
 CASES = sorted(folder_of(Path(__file__)).glob("*.in.json"))
 
@@ -60,20 +69,6 @@ PLACES: dict[str, tuple[Callable[[str], Gateway], Callable[[ReadGateway], str | 
 
 def _with(parameter: Parameter) -> Gateway:
     return Gateway("a", Target("p"), (parameter,))
-
-
-def read_by_a_hostile_switch(data: bytes) -> ReadGateway:
-    """What a switch reads whose global variables mean harm, with other gateways before and after."""
-    neighbours = b"<include>\n<gateway name='before'/>\n</include>\n", b"<gateway name='after'/>"
-    files = [("/conf/1.xml", neighbours[0]), ("/conf/2.xml", data), ("/conf/3.xml", neighbours[1])]
-    main = b'<X-PRE-PROCESS cmd="include" data="*.xml"/>\n'
-    expanded = preprocess(main, file="/conf/main.xml", variables=HOSTILE, include=lambda _pattern, _cwd: files)
-    assert dict(expanded.variables) == dict(HOSTILE)
-    assert [d.kind for d in expanded.directives] == ["include"]
-    assert not expanded.dropped
-    before, found, after = read_gateways(parse_fragment(expanded.data))
-    assert (before.name, after.name) == ("before", "after")
-    return found
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda path: path.name.split(".")[0])

@@ -18,7 +18,7 @@ from sipgateway.render.xml import RenderError, subscription_params
 
 #: Between these lines, without any of the marks, the pre-processor copies every byte: it need not be run.
 #: That this is what it does is a property test.
-_HEAD, _FOOT = b"<include>\n", b"</include>\n"
+_HEAD, _FOOT = b"<include>\n", b"\n</include>\n"
 _ACTED_ON = (b"$${", b"<!--#", b"<include>", b"</include>", b"<?", b"x-pre-process", b"\0")
 
 
