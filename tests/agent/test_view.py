@@ -136,3 +136,24 @@ def test_an_ordinary_refresh_is_told_by_events_and_moves_the_row() -> None:
         view.event(event("state", profile=None, state=state), 1.0)
         assert view.registrations["a"].verdict is Verdict.REGISTERED
     assert view.rows["a"] == [("external", "REGED")]
+
+
+def test_a_table_that_is_younger_than_the_event_of_a_deletion_is_read_again() -> None:
+    view = seeing(NOREG)
+    view.killed("a", 0.1)
+    view.loaded_anew("a", "external", "r2", registers=False, now=0.1)
+    view.status(status(NOREG), 1.0)  # the old copy is gone, the news of it is on its way
+    view.event(event("delete"), 1.0)
+    assert view.stale
+    view.status(status(NOREG), 1.1)
+    assert view.unread == {"a"}
+    assert view.loaded()["a"].profiles == ("external",)
+
+
+def test_a_removal_needs_no_second_look() -> None:
+    view = seeing(NOREG)
+    view.killed("a", 0.1)
+    view.read("a", None)
+    view.event(event("delete"), 1.0)
+    assert not view.stale
+    assert view.loaded() == {}

@@ -192,6 +192,8 @@ class SwitchView:
             del self.marks[mark]
             self.marked_at.pop(mark, None)
         if not rows:
+            if self.revisions.get(name) is not None:
+                self.stale = True  # a proved copy was there: the table was younger than this event
             self.forget(name)
         elif not self.marked(name):
             self.registrations[name] = self.registrations.get(name, Registration()).seen(rows[0][1], now)
