@@ -111,7 +111,7 @@ PARAMS: tuple[Param, ...] = (
         grammar=Grammar.AUTH_USER,
         default_doc="username",
         doc="User name in the digest answer, where the carrier wants another than the SIP user.",
-        hazard="With realm and password over 252 bytes the digest is cut and refused with 403 (fact 34).",
+        hazard="With realm and password over 244 bytes the digest is cut and refused with 403 (fact 34).",
     ),
     Param(
         "password",
@@ -174,7 +174,7 @@ PARAMS: tuple[Param, ...] = (
         example="true",
         default=False,
         doc="Puts the caller id of the inbound leg into the From of outbound calls.",
-        hazard="Any word but true yes on enable enabled active allow or a non-zero number is false.",
+        hazard="Any word but true yes on enabled active allow or a non-zero number is false.",
     ),
     Param(
         "extension",
@@ -433,4 +433,4 @@ BY_FIELD: Mapping[str, Param] = MappingProxyType({p.field: p for p in PARAMS})
 BY_XML: Mapping[str, Param] = MappingProxyType({name: p for p in PARAMS for name in (p.xml, *p.aliases)})
 
 #: Words that mod_sofia takes as true; a non-zero number too. Everything else is false.
-TRUE_WORDS = frozenset({"true", "yes", "on", "enable", "enabled", "active", "allow"})
+TRUE_WORDS = frozenset({"true", "t", "yes", "on", "enabled", "active", "allow"})

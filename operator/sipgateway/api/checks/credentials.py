@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from sipgateway.api import grammar
-from sipgateway.api.checks.together import DIGEST_BYTES, DIGEST_BYTES_SAFE
+from sipgateway.api.checks.together import DIGEST_BYTES
 from sipgateway.api.codes import objects as codes
 from sipgateway.api.codes import parameters, together
 from sipgateway.api.gateway import Gateway, Parameter
@@ -30,9 +30,6 @@ def digest_length(gateway: Gateway) -> Iterator[Finding]:
     if total > DIGEST_BYTES:
         what = f"With user name and realm it has more than {DIGEST_BYTES} bytes."
         yield together.DIGEST_TOO_LONG.because("spec.passwordFrom", what)
-    elif total > DIGEST_BYTES_SAFE:
-        what = f"With user name and realm it has more than {DIGEST_BYTES_SAFE} bytes."
-        yield together.DIGEST_TIGHT.because("spec.passwordFrom", what)
 
 
 def _value(parameter: Parameter) -> Iterator[Finding]:

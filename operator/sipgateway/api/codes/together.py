@@ -152,14 +152,7 @@ IPV6_CHALLENGE = Code(
 )
 DIGEST_TOO_LONG = Code(
     "DigestTooLong",
-    "User name, realm and password together have more than 252 bytes.",
+    "User name, realm and password together have more than 244 bytes.",
     "mod_sofia computes the digest in a buffer of 256 bytes: the password is cut off and refused with 403 (fact 34).",
     "Ask the carrier for shorter credentials.",
-)
-DIGEST_TIGHT = Code(
-    "DigestTight",
-    "User name, realm and password together have 245 to 252 bytes.",
-    "The scheme, quotes and colons stand in the same 256 bytes (fact 34): the end of the password may be cut off.",
-    "Ask the carrier for shorter credentials if it answers 403.",
-    Severity.WARNING,
 )
