@@ -31,9 +31,8 @@ _REPLACED: Final[Mapping[str, tuple[int, int]]] = {
     "retry-seconds": (5, 30),
     "timeout-seconds": (5, 60),
 }
-#: Below this the value does nothing.
-_LEAST: Final[Mapping[str, int]] = {"ping": 5, "908-retry-seconds": 1, "reg-id": 1}
-_OFF_AT_ZERO: Final = frozenset({"ping", "908-retry-seconds"})
+#: What a number below 5 of the one and below 1 of the other does: nothing. (Negative ones are carried and refused.)
+_NOTHING_BELOW: Final[Mapping[str, int]] = {"ping": 5, "908-retry-seconds": 1}
 _SUBSCRIPTION_REPLACED: Final[Mapping[str, tuple[int, int]]] = {"expire-seconds": (5, 3600), "retry-seconds": (10, 30)}
 _SUBSCRIPTION_FIELDS: Final[Mapping[str, str]] = {
     "expire-seconds": "expireSeconds",
@@ -208,18 +207,19 @@ class _Translation:
         number = atoi(text)
         used: int | None = number
         if row.xml in _REPLACED:
-            least, default = _REPLACED[row.xml]
-            used = default if number < least else number
             if not text:
                 return None
-        elif number < _LEAST.get(row.xml, number):
+            least, default = _REPLACED[row.xml]
+            used = default if number < least else number
+        elif 0 <= number < _NOTHING_BELOW.get(row.xml, 0) or (row.xml == "reg-id" and not is_plain_number(text)):
             used = None
-        if is_plain_number(text) and (used == number or (row.xml in _OFF_AT_ZERO and number == 0)):
-            return used
-        if text or row.xml.startswith("ping-"):
+        nothing_meant = number == 0 and row.xml in _NOTHING_BELOW and text in {"", "0"}
+        if not nothing_meant and not (is_plain_number(text) and used == number):
             then = "it does nothing" if used is None else f"{used} is used"
+            if row.xml == "reg-id":
+                then = "it is sent as it is written"
             self._coerced(row, place, f'{row.xml}="{shown(text)}" is not taken as it is: {then}')
-        return used if text else None
+        return used
 
     def _extra(self, name: str, value: str, place: Location) -> list[dict[str, str]]:
         path = f"param[{shown(name)}]"
