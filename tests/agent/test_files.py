@@ -164,7 +164,14 @@ def test_a_file_that_breaks_off_in_the_middle_leaves_the_old_one_whole(folder: C
     assert entries(folder) == [NAME]
 
 
+def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    folder = ConfFolder(tmp_path / "typo")
+    assert code_of(lambda: folder.locked().__enter__()) == "NoConfFolder"
+    assert not folder.root.exists()
+
+
 def test_a_folder_is_held_against_a_second_process(folder: ConfFolder) -> None:
+    folder.root.mkdir(exist_ok=True)
     script = (
         "import sys, pathlib; from sipgateway.agent.files import ConfFolder\n"
         "with ConfFolder(pathlib.Path(sys.argv[1])).locked():\n    print('held', flush=True); sys.stdin.read()\n"

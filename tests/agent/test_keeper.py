@@ -245,6 +245,21 @@ async def test_adopting_takes_somebody_elses_gateway_over(tmp_path: Path) -> Non
 
 
 @asynchronous
+async def test_a_definition_that_comes_back_is_not_killed_a_second_time(tmp_path: Path) -> None:
+    async with bench(tmp_path, adopt=True) as one:
+        theirs = await foreign(one, "a")
+        theirs.rename(theirs.with_name("000-" + theirs.name))  # it stands before ours, so the switch takes it
+        await one.start()
+        ours = one.gateway("a")
+        one.want(ours)
+        await one.until(lambda: any(r.reason == "NameTakenOnSwitch" for r in one.told("problem", "a")))
+        one.keeper.hint()
+        await one.keeper.idle()
+        assert "not killed a second time" in one.told("problem", "a")[-1].text
+        assert one.wire("killgw") == [f"api sofia profile external killgw {ours.name}"]
+
+
+@asynchronous
 async def test_a_ghost_is_reported_and_left_alone(tmp_path: Path) -> None:
     async with bench(tmp_path) as one:
         one.only_simulated()  # only a profile restart clears a ghost from a real switch (fact 11)

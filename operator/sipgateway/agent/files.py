@@ -126,6 +126,15 @@ class ConfFolder:
         Raises:
             StorageError: another process holds it.
         """
+        if not self.root.is_dir():
+            raise StorageError(
+                Finding(
+                    "NoConfFolder",
+                    "",
+                    f"{self.root} is not a folder.",
+                    "Give the folder that the switch includes with --conf; sipgw does not make it.",
+                )
+            )
         state = self.root / STATE_FOLDER
         with _explained(state):
             self._make_folder(state)

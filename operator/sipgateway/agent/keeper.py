@@ -91,6 +91,7 @@ class Keeper:
     _settle_at: float = 0.0
     _ghosts: dict[str, float] = field(default_factory=dict)
     _moving: dict[str, str] = field(default_factory=dict)
+    _unadopted: dict[str, str] = field(default_factory=dict)
     _idle: bool = False
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
@@ -99,6 +100,8 @@ class Keeper:
 
     def want(self, desired: Desired) -> None:
         """Takes in what is wanted from now on, and looks at once."""
+        for name in [n for n, mark in self._unadopted.items() if mark != _revision(desired, n)]:
+            del self._unadopted[name]
         for name, wanted in desired.wanted.items():
             before = self.desired.wanted.get(name)
             if before is None or before.revision != wanted.revision:
@@ -276,6 +279,7 @@ class Keeper:
             removable=lambda name: desired.complete and name not in desired.held,
             known=frozenset(self._known),
             adopt=self.adopt,
+            unadopted=frozenset(self._unadopted),
         )
         self._moving = {name: why for name, why in self._moving.items() if name in desired.wanted}
         moved = (replace(s, kind=Kind.REPLACE, why=self._moving.get(s.name, s.why)) for s in todo.now)
@@ -406,12 +410,19 @@ class Keeper:
                 self.report(Report.proved(step, seconds))
             else:
                 self._failed(name, result.finding)
+                if step.adopts:
+                    self._unadopted[name] = step.revision or ""
                 self._retries[name] = Retry.after(self._retries.get(name), now)
 
     def _failed(self, name: str, finding: Finding) -> None:
         if self.failures.get(name) != finding:
             self.report(Report.failure(name, finding))
         self.failures[name] = finding
+
+
+def _revision(desired: Desired, name: str) -> str | None:
+    wanted = desired.wanted.get(name)
+    return None if wanted is None else wanted.revision
 
 
 def _now() -> float:

@@ -51,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="sipgw", description="SIP trunks on FreeSWITCH, declared, loaded and proved.")
     parser.add_argument("--version", action="version", version=f"sipgw {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    if not arguments:
+        arguments = ["--help"]
     wanted = next((a for a in arguments if not a.startswith("-")), None)
     for name, (module, summary) in COMMANDS.items():
         sub = commands.add_parser(name, help=summary, description=summary)

@@ -8,12 +8,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import errno
 import json
 import signal
 import sys
 from pathlib import Path
 
-from sipgateway.errors import ExitCode, Finding, InputError, StorageError
+from sipgateway.errors import ExitCode, Finding, InputError, SipgwError, StorageError
 from sipgateway.simulator import RealClock, Simulator, SimulatorConfig
 
 HELP = "A stand-in for FreeSWITCH's mod_sofia and event socket, for trying things out and for tests. It is no switch."
@@ -50,8 +51,16 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(Finding("SimulatorArguments", "", str(error), "Correct the argument.")) from error
     except OSError as error:
         raise StorageError(Finding("SimulatorFiles", "", str(error), "Check the folders.")) from error
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(simulator))
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(_serve(simulator))
+    except OSError as error:
+        if error.errno not in {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES}:
+            raise
+        what = f"Cannot listen on {args.esl}: {error.strerror}."
+        raise SipgwError(
+            Finding("AddressNotFree", "--esl", what, "Choose another address, or port 0 for any."), ExitCode.USAGE
+        ) from None
     return int(ExitCode.OK)
 
 

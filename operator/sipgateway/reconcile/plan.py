@@ -43,6 +43,7 @@ class Step:
         registers: whether the new copy registers, so that it is DOWN until the second tick (fact 15).
         why: for people, in their words.
         moves: whether the loaded copy is on another profile.
+        adopts: whether it takes the place of a gateway that somebody else loaded.
     """
 
     kind: Kind
@@ -54,6 +55,7 @@ class Step:
     registers: bool
     why: str
     moves: bool = False
+    adopts: bool = False
 
     @property
     def timed(self) -> bool:
@@ -122,6 +124,7 @@ def plan(
     removable: Callable[[str], bool],
     known: frozenset[str] = frozenset(),
     adopt: bool = False,
+    unadopted: frozenset[str] = frozenset(),
 ) -> Plan:
     """Decides what to do with each gateway.
 
@@ -132,6 +135,7 @@ def plan(
         removable: whether there is evidence that nobody wants this gateway (never just its absence).
         known: names that were proved before, so that a missing one is a repair and not an add.
         adopt: take over gateways of our names that somebody else loaded.
+        unadopted: names that were tried to take over in vain: their old definition was loaded again.
 
     Returns:
         The plan. Names that are neither wanted nor ours are left out of it.
@@ -147,8 +151,8 @@ def plan(
         if have is not None and have.ghost:
             problems.append(_ghost(have))
         mine = have is not None and have.revision is not None and ours(have.revision)
-        if have is not None and not mine and not adopt:
-            problems.append(_taken(have))
+        if have is not None and not mine and (not adopt or name in unadopted):
+            problems.append(_taken(have, tried=name in unadopted))
             continue
         step = _step(want, have, adopted=have is not None and not mine, known=name in known)
         if step is None:
@@ -191,7 +195,9 @@ def _step(want: Wanted, have: Loaded | None, *, adopted: bool, known: bool) -> S
     else:
         why = "its parameters changed"
     moves = want.profile not in have.profiles
-    return Step(Kind.REPLACE, want.name, want.profile, True, want.revision, have.registers, want.registers, why, moves)
+    return Step(
+        Kind.REPLACE, want.name, want.profile, True, want.revision, have.registers, want.registers, why, moves, adopted
+    )
 
 
 def _ghost(have: Loaded) -> Problem:
@@ -206,10 +212,19 @@ def _ghost(have: Loaded) -> Problem:
     )
 
 
-def _taken(have: Loaded) -> Problem:
+def _taken(have: Loaded, *, tried: bool) -> Problem:
+    if tried:
+        return Problem(
+            ProblemKind.NAME_TAKEN,
+            have.name,
+            f"{have.name} is still defined in the switch's own XML: when it was to be taken over, profile "
+            f"{have.profiles[0]} loaded that definition again. It is not killed a second time.",
+            "Remove the old definition; saving the manifest again, or a restart with --adopt, then tries anew.",
+        )
     return Problem(
         ProblemKind.NAME_TAKEN,
         have.name,
         f"Profile {have.profiles[0]} already has a gateway of this name that sipgateway did not load.",
-        "Remove it from the switch's own XML and `killgw` it, or start with --adopt to take it over.",
+        "Remove its definition from the switch's own XML first, then start with --adopt: with both in place the switch "
+        "loads the old one again. If sipgateway did load it, this is not the --conf it used: its revision.key differs.",
     )
