@@ -187,6 +187,8 @@ def test_a_good_manifest_beside_a_broken_one_of_its_name_is_refused_too(tmp_path
     snapshot = Folder(tmp_path).snapshot()
     assert not snapshot.gateways
     assert [one.name for one in snapshot.broken] == ["x", "x"]
+    assert all(one.findings for one in snapshot.broken)
+    assert [finding.code for finding in snapshot.findings] == ["WrongType", "DuplicateObject"]
 
 
 def test_only_a_changed_file_is_parsed_again(tmp_path: Path) -> None:

@@ -188,10 +188,13 @@ def _merge(contents: Iterable[tuple[str, FileContents]], problems: list[Finding]
         if not one.sound:
             unknown.append(name)
     findings += problems
-    taken = {(one.namespace, one.name) for one in broken}
+    taken = {(one.namespace, one.name): one.location for one in broken}
     gateways, doubles = _unique(gateways, "SipGateway", _gateway_key, findings)
-    doubles += (one for one in gateways if _gateway_key(one) in taken)
-    gateways = [one for one in gateways if _gateway_key(one) not in taken] if taken else gateways
+    for gateway in [gateway for gateway in gateways if _gateway_key(gateway) in taken] if taken else []:
+        key = _gateway_key(gateway)
+        gateways.remove(gateway)
+        doubles.append(gateway)
+        findings.append(_double("SipGateway", key, gateway.manifest, taken[key]))
     broken += (_broken_double(double, findings) for double in doubles)
     secrets, _ = _unique(secrets, "Secret", _secret_key, findings)
     return Snapshot(
@@ -218,12 +221,15 @@ def _unique(
         return items, []
     doubles = [group for group in by_key.values() if len(group) > 1]
     for group in doubles:
-        namespace, name = key(group[0])
         for index, item in enumerate(group):
             other = _place(group[index - 1].manifest)
-            message = f"{kind} {namespace}/{name} stands here and at {other}; neither is used."
-            findings.append(codes.DUPLICATE_OBJECT.finding("metadata.name", message).at(_place(item.manifest)))
+            findings.append(_double(kind, key(item), item.manifest, other))
     return [group[0] for group in by_key.values() if len(group) == 1], [item for group in doubles for item in group]
+
+
+def _double(kind: str, key: tuple[str, str], manifest: Manifest, other: Location) -> Finding:
+    message = f"{kind} {key[0]}/{key[1]} stands here and at {other}; neither is used."
+    return codes.DUPLICATE_OBJECT.finding("metadata.name", message).at(_place(manifest))
 
 
 def _place(manifest: Manifest) -> Location:
