@@ -53,6 +53,11 @@ def as_github(finding: Finding) -> str:
     return f"::{finding.severity.value} {','.join(properties)}::{_data(text)}"
 
 
+def by_place(finding: Finding) -> tuple[str, int]:
+    """The order of a listing: by file and line."""
+    return (finding.location.file, finding.location.line) if finding.location else ("", 0)
+
+
 def print_findings(findings: Iterable[Finding], stream: TextIO | None = None) -> None:
     """Each finding as a line of text; by default on standard error."""
     for finding in findings:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sipgateway.api.names import DEFAULT_PROFILE
-from sipgateway.cli.findings import add_variables, counted, must_exist, print_findings, variables_of, write
+from sipgateway.cli.findings import add_variables, by_place, counted, must_exist, print_findings, variables_of, write
 from sipgateway.errors import ExitCode, Finding, InputError, Location, Severity, StorageError
 from sipgateway.source import codes
 from sipgateway.source.folder import STDIN
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         _print(result, secrets)
     else:
         _save(args.output_dir, result, secrets, force=args.force)
-    print_findings(findings)
+    print_findings(sorted(findings, key=by_place))
     passwords = sum(manifest.secret is not None for manifest in result.manifests)
     write(
         f"{counted(len(result.manifests), 'gateway')} imported, {len(result.left_behind)} left behind, "
