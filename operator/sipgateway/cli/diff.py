@@ -53,9 +53,10 @@ def run(args: argparse.Namespace) -> int:
         adopt=args.adopt,
     )
     impacts = describe(todo, look, folder.read_all())
+    kept = sorted(look.desired.held & view.loaded().keys())
     for finding in look.findings:
         print(f"sipgw: {finding}", file=sys.stderr)
-    (_print_json if args.output == "json" else _print_text)(impacts, todo)
+    (_print_json if args.output == "json" else _print_text)(impacts, todo, kept)
     if look.errors:
         return ExitCode.INPUT
     return ExitCode.FAILED if impacts and args.exit_code else ExitCode.OK
@@ -85,9 +86,11 @@ def _read(data: bytes) -> tuple[ReadGateway, ...]:
         return ()
 
 
-def _print_text(impacts: list[Impact], todo: Plan) -> None:
+def _print_text(impacts: list[Impact], todo: Plan, kept: list[str]) -> None:
     for entry in impacts:
         print(entry)
+    for name in kept:
+        print(f"keep {name}: its manifest is refused; what is loaded stays")
     for problem in todo.problems:
         print(f"{problem.kind} {problem.name}: {problem.message} {problem.action}")
     count = len(impacts)
@@ -95,7 +98,7 @@ def _print_text(impacts: list[Impact], todo: Plan) -> None:
     print(f"{what}; {todo.unchanged} stay as they are and are not touched.")
 
 
-def _print_json(impacts: list[Impact], todo: Plan) -> None:
+def _print_json(impacts: list[Impact], todo: Plan, kept: list[str]) -> None:
     document = {
         "changes": [
             {
@@ -112,6 +115,7 @@ def _print_json(impacts: list[Impact], todo: Plan) -> None:
         "problems": [
             {"gateway": p.name, "kind": p.kind, "message": p.message, "action": p.action} for p in todo.problems
         ],
+        "kept": kept,
         "unchanged": todo.unchanged,
     }
     print(json.dumps(document, indent=2, ensure_ascii=False))

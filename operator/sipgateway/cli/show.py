@@ -79,8 +79,9 @@ class Board:
         """The gateways as they are."""
         found: list[Row] = []
         loaded = keeper.view.loaded() if keeper.connected else {}
-        for name, wanted in sorted(keeper.desired.wanted.items()):
-            have = loaded.get(name)
+        wanted_or_held = keeper.desired.wanted.keys() | keeper.desired.held
+        for name in sorted(wanted_or_held):
+            wanted, have = keeper.desired.wanted.get(name), loaded.get(name)
             registration = keeper.view.registrations.get(name, Registration())
             if not keeper.connected:
                 proved = "no connection"
@@ -88,14 +89,18 @@ class Board:
                 proved = str(keeper.failures[name].code)
             elif name in keeper.problems:
                 proved = str(keeper.problems[name].kind)
-            elif have is not None and have.revision == wanted.revision:
+            elif have is not None and wanted is not None and have.revision == wanted.revision:
                 proved = "proved"
+            elif wanted is None:
+                proved = "refused" if have is None else "refused; kept as it was"
             else:
                 proved = "waiting"
             said = f" {registration.status} {registration.phrase}".rstrip() if _telling(registration) else ""
             state = f"{registration.verdict}{said}" if have is not None else "-"
             good = proved == "proved" and registration.verdict in {Verdict.REGISTERED, Verdict.NOT_WANTED}
-            found.append(Row(name, wanted.profile, proved, state, wanted.revision[-8:], self._change(name), good=good))
+            profile = wanted.profile if wanted else have.profiles[0] if have else "-"
+            revision = (wanted.revision if wanted else (have and have.revision) or "-")[-8:]
+            found.append(Row(name, profile, proved, state, revision, self._change(name), good=good))
         return found
 
     def table(self, keeper: Keeper) -> Table:
