@@ -242,7 +242,6 @@ def test_no_json_makes_the_parser_or_the_checks_raise(value: Any) -> None:
             accept.accept(parsed, {})
 
 
-@thorough
 @given(strategies.specs())
 def test_the_parser_gives_the_same_for_the_same_manifest_and_keeps_every_value(spec: dict[str, Any]) -> None:
     obj = manifest(spec)

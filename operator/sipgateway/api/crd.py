@@ -21,6 +21,7 @@ from sipgateway.api.names import (
     DEFAULT_SWITCH,
     GROUP,
     KIND,
+    MAX_GATEWAY_NAME,
     PLURAL,
     SHORT_NAMES,
     SINGULAR,
@@ -198,7 +199,7 @@ def status_schema() -> Schema:
             },
             "gatewayName": {
                 "type": "string",
-                "maxLength": limits.MAX_GATEWAY_NAME,
+                "maxLength": MAX_GATEWAY_NAME,
                 "description": "The gateway's name on the switch, as dial strings have it.",
             },
             "registered": {

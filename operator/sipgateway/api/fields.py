@@ -10,7 +10,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from sipgateway.api import limits
-from sipgateway.api.names import DEFAULT_PROFILE, DEFAULT_SWITCH, LABEL_CREDENTIALS, LABEL_SWITCH
+from sipgateway.api.names import (
+    DEFAULT_PROFILE,
+    DEFAULT_SWITCH,
+    LABEL_CREDENTIALS,
+    LABEL_SWITCH,
+    MAX_GATEWAY_NAME,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +71,7 @@ FIELDS: tuple[Field, ...] = (
         "Names are global to the switch (fact 11); other characters than letters, digits, _ . and - are dropped with "
         "+OK; all and _all_ would act on every gateway (fact 32).",
         default_doc="metadata.name",
-        maximum=limits.MAX_GATEWAY_NAME,
+        maximum=MAX_GATEWAY_NAME,
         example="acme_main",
     ),
     Field(

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from sipgateway.api import names
 from sipgateway.api.params import Grammar
 
 #: Inside a character class: control characters and what XML 1.0 cannot carry. RE2 has no surrogates to exclude.
@@ -82,9 +83,9 @@ EXPANSION = r"\$[\x5c$]*\{"
 #: A parameter's name: what mod_sofia's own names look like.
 PARAMETER_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 #: A Sofia profile, as it stands in a command and in a path.
-PROFILE_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
+PROFILE_NAME = names.PROFILE_NAME.pattern
 #: mod_sofia drops a gateway of another name (fact 11).
-GATEWAY_NAME = r"[A-Za-z0-9_.-]+"
+GATEWAY_NAME = names.GATEWAY_NAME.pattern
 #: A label of RFC 1123: `spec.switch` is a label's value and part of other objects' names.
 DNS_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 DNS_SUBDOMAIN = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*"

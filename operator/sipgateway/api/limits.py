@@ -12,8 +12,6 @@ MAX_OBJECT_NAME = 242
 MAX_SWITCH = 63
 #: Characters of `spec.profile`, which is also a folder's name and stands in commands to the switch.
 MAX_PROFILE = 64
-#: Characters of `spec.gatewayName` (fact 32: 256 bytes never leave TRYING).
-MAX_GATEWAY_NAME = 255
 #: Characters of the directory's domain (a DNS name) and user.
 MAX_DIRECTORY_DOMAIN = 253
 MAX_DIRECTORY_USER = 64

@@ -14,7 +14,7 @@ from typing import TypeVar, cast
 from sipgateway.api import limits
 from sipgateway.api.codes import structure as codes
 from sipgateway.api.codes.code import Code
-from sipgateway.api.names import API_VERSION, KIND
+from sipgateway.api.names import API_VERSION, KIND, MAX_GATEWAY_NAME
 from sipgateway.api.params import BY_FIELD, BY_XML, PARAMS, Kind, Param
 from sipgateway.api.spec import (
     PLACEMENTS,
@@ -131,7 +131,7 @@ class _Reader:
         defaults = Spec()
         switch = self._text(spec, "spec", "switch", limits.MAX_SWITCH)
         profile = self._text(spec, "spec", "profile", limits.MAX_PROFILE)
-        gateway_name = self._text(spec, "spec", "gatewayName", limits.MAX_GATEWAY_NAME)
+        gateway_name = self._text(spec, "spec", "gatewayName", MAX_GATEWAY_NAME)
         return Spec(
             switch=defaults.switch if switch is None else switch,
             profile=defaults.profile if profile is None else profile,
