@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from types import MappingProxyType
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from sipgateway.errors import Location
@@ -256,7 +256,8 @@ def test_every_output_line_has_exactly_one_origin(data: bytes) -> None:
 
 @given(st.binary(max_size=60))
 def test_bytes_without_hazards_pass_unchanged(data: bytes) -> None:
-    data = data.replace(b"\0", b"").replace(b"<?", b"<").replace(b"$${", b"$")
+    hazards = (b"<include>", b"</include>", b"<?", b"$${", b"<!--#", b"\0", b"x-pre-process")
+    assume(not any(hazard in data.lower() for hazard in hazards))
     expanded = expand(data)
     assert expanded.data == data
     assert (expanded.directives, expanded.dropped) == ((), ())

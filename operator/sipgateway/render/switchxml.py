@@ -24,6 +24,7 @@ _SPACE = b" \t\n\v\f\r"
 _TO_NAME_END = re.compile(rb"[^\t\r\n />\0]*")
 _TO_ATTRIBUTE_END = re.compile(rb"[^\t\r\n =/>\0]*")
 _TO_CLOSE_END = re.compile(rb"[^\t\r\n >\0]*")
+_TO_SPACE = re.compile(rb"[^\t\r\n \0]*")
 _EQUALS = re.compile(rb"[\t\r\n =]*")
 _XML_SPACE = re.compile(rb"[\t\r\n ]*")
 _SPACES = re.compile(rb"[ \t\n\v\f\r]*")
@@ -288,12 +289,18 @@ class _Reader:
         return position
 
     def _instruction(self, begin: int) -> int:
+        """A processing instruction: skipped; the end of its target and its own end are marked in the buffer."""
+        buffer = self.buffer
         end = self._find(b"?>", begin)
-        if end >= 0:
-            return end + 1
-        if self.last == b">" and self.buffer.endswith(b"?\0"):
-            return len(self.buffer) - 1
-        raise self._error(begin, b"unclosed <?")
+        if end < 0:
+            end = buffer.index(0, begin) - 1
+            if self.last != b">" or buffer[end] != ord("?"):
+                raise self._error(begin, b"unclosed <?")
+        buffer[end] = 0
+        target_end = _skip(_TO_SPACE, buffer, begin + 1)
+        if buffer[target_end]:
+            buffer[target_end] = 0
+        return end + 1
 
     def _is_end(self, position: int) -> bool:
         """Whether a tag may end here: at any byte, or at the document's end when that was a `>`."""
