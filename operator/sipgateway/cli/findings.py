@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TextIO
 
+from sipgateway.cli.codes import VARIABLES_FILE, WRONG_ARGUMENT
 from sipgateway.errors import ExitCode, Finding, InputError, Location, Severity, SipgwError
 from sipgateway.source.codes import FILE_UNREADABLE
 from sipgateway.source.folder import STDIN
@@ -112,9 +113,7 @@ def variables_of(args: argparse.Namespace) -> dict[str, str]:
             lines = args.var_file.read_text("utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-            raise InputError(
-                Finding("VariablesFile", "", f"{args.var_file} cannot be read: {reason}.", "Check --var-file.")
-            ) from None
+            raise InputError(VARIABLES_FILE.finding("", f"{args.var_file} cannot be read: {reason}.")) from None
         entries = [("--var-file", one) for one in lines if one.strip() and not one.startswith("#")]
     else:
         entries = []
@@ -122,7 +121,7 @@ def variables_of(args: argparse.Namespace) -> dict[str, str]:
         name, equals, value = entry.partition("=")
         if not equals or not name.strip():
             what = "an entry is not NAME=VALUE."  # which one is not shown: it may be a password
-            raise SipgwError(Finding("WrongArgument", flag, what, "See --help."), ExitCode.USAGE)
+            raise SipgwError(WRONG_ARGUMENT.finding(flag, what), ExitCode.USAGE)
         variables[name.strip()] = value
     return variables
 

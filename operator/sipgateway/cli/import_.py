@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sipgateway.api.names import DEFAULT_PROFILE
+from sipgateway.cli.codes import FILE_EXISTS, NOT_WRITTEN
 from sipgateway.cli.findings import add_variables, by_place, counted, must_exist, print_findings, variables_of, write
-from sipgateway.errors import ExitCode, Finding, InputError, Location, Severity, StorageError
+from sipgateway.errors import ExitCode, InputError, Location, Severity, StorageError
 from sipgateway.source import codes
 from sipgateway.source.folder import STDIN
 from sipgateway.source.found import find_gateways
@@ -106,7 +107,7 @@ def _write(path: Path, text: str, mode: int, *, force: bool) -> None:
             if path.read_bytes() == data:
                 return
             what = f"{path} exists and differs."
-            raise StorageError(Finding("FileExists", "", what, "Choose an empty folder, or add --force."))
+            raise StorageError(FILE_EXISTS.finding("", what))
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
         descriptor = os.open(path, flags, mode)
         with os.fdopen(descriptor, "wb") as file:
@@ -114,4 +115,4 @@ def _write(path: Path, text: str, mode: int, *, force: bool) -> None:
             file.write(data)
     except OSError as error:
         what = f"{path} cannot be written: {error.strerror or error}."
-        raise StorageError(Finding("NotWritten", "", what, "Check --output-dir.")) from None
+        raise StorageError(NOT_WRITTEN.finding("", what)) from None

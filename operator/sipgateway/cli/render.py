@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from sipgateway.api.resolve import SecretView
+from sipgateway.cli.codes import KEY_FILE, NOT_WRITTEN
 from sipgateway.cli.findings import counted, must_exist, print_findings, write
 from sipgateway.cli.options import layout_of
-from sipgateway.errors import ExitCode, Finding, InputError, Location, Severity, StorageError
+from sipgateway.errors import ExitCode, InputError, Location, Severity, StorageError
 from sipgateway.render.layout import Layout, relative_path
 from sipgateway.render.proof import prove
 from sipgateway.render.revision import RevisionKey, revision
@@ -154,7 +155,7 @@ def _key(path: Path | None) -> RevisionKey:
         what = error.strerror or "it cannot be read"
     except ValueError:  # not ASCII, not hex, or too short
         what = "it does not hold a key (64 hex digits or more)"
-    raise InputError(Finding("KeyFile", "", f"{path}: {what}.", "Give the revision.key of a conf folder."))
+    raise InputError(KEY_FILE.finding("", f"{path}: {what}."))
 
 
 def _save(path: Path, data: bytes) -> None:
@@ -174,4 +175,4 @@ def _save(path: Path, data: bytes) -> None:
             raise
     except OSError as error:
         what = f"{path} cannot be written: {error.strerror or error}."
-        raise StorageError(Finding("NotWritten", "", what, "Check --output-dir.")) from None
+        raise StorageError(NOT_WRITTEN.finding("", what)) from None
