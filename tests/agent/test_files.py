@@ -170,11 +170,6 @@ def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     assert not folder.root.exists()
 
 
-def test_a_folder_that_is_not_there_is_not_made(folder: ConfFolder) -> None:
-    assert code_of(lambda: folder.locked().__enter__()) == "NoConfFolder"
-    assert not folder.root.exists()
-
-
 def test_a_folder_is_held_against_a_second_process(folder: ConfFolder) -> None:
     folder.root.mkdir()
     folder.root.mkdir(exist_ok=True)
