@@ -172,7 +172,6 @@ def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
 
 def test_a_folder_is_held_against_a_second_process(folder: ConfFolder) -> None:
     folder.root.mkdir()
-    folder.root.mkdir(exist_ok=True)
     script = (
         "import sys, pathlib; from sipgateway.agent.files import ConfFolder\n"
         "with ConfFolder(pathlib.Path(sys.argv[1])).locked():\n    print('held', flush=True); sys.stdin.read()\n"
