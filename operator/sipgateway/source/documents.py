@@ -9,6 +9,7 @@ Scalars are read as kubectl reads them (YAML 1.1: `on` is true), so that a manif
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -69,7 +70,6 @@ class Document:
     line: int
     first: int
     text: str = field(repr=False)
-    _cache: list[Mapping[str, Place]] = field(default_factory=list, repr=False)
 
     def read(self) -> object:
         """The plain value, read anew: nobody keeps 10,000 trees in memory."""
@@ -93,9 +93,7 @@ class Document:
 
     def places(self) -> Mapping[str, Place]:
         """Every field's path and place; lines count from 0 at the document's first line."""
-        if not self._cache:
-            self._cache.append(_places(self.text))
-        return self._cache[0]
+        return _places(self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +319,7 @@ def _resolve(text: str) -> object:
     return _FLOAT_WORDS.get(text, text)
 
 
+@functools.lru_cache(maxsize=2)  # many findings on one long List, and no index kept for each of 10,000 documents
 def _places(text: str) -> Mapping[str, Place]:
     """One walk over the events of a document that was read well before."""
     places: dict[str, Place] = {}

@@ -62,7 +62,7 @@ class LocalResult:
 class _Verdict:
     """On one SipGateway by itself, with the Secrets that it names."""
 
-    gateway: Gateway | None
+    effective: EffectiveGateway | None
     findings: tuple[Finding, ...]
     refused: bool
 
@@ -111,14 +111,16 @@ class _Result:
     def add(self, one: SourcedGateway, verdict: _Verdict, findings: tuple[Finding, ...], *, refused: bool) -> None:
         gateway = one.gateway
         self._findings += findings
-        if refused:
+        if not findings and verdict.effective is not None:  # the common case
+            self._gateways.append(verdict.effective)
+        elif refused:
             errors = tuple(finding for finding in findings if finding.severity is Severity.ERROR)
             self._refused[gateway.gateway_name] = self._refused.get(gateway.gateway_name, ()) + errors
             self._objects.add((gateway.namespace, gateway.name))
         elif gateway.spec.suspend:
             self._suspended.add(gateway.gateway_name)
-        elif verdict.gateway is not None:
-            self._gateways.append(EffectiveGateway(verdict.gateway, gateway, one.manifest.start()))
+        elif verdict.effective is not None:
+            self._gateways.append(verdict.effective)
 
     def finished(self, elsewhere: frozenset[str]) -> LocalResult:
         return LocalResult(
@@ -134,10 +136,13 @@ class _Result:
 
 def _verdict(one: SourcedGateway, secrets: Mapping[str, SecretView]) -> _Verdict:
     """Remembered with the manifest as long as the Secrets it names are the same: 999 unchanged ones cost nothing."""
-    spec = one.gateway.spec
-    used = tuple(secrets.get(ref.name) if ref else None for ref in (spec.username_from, spec.password_from))
-    remembered: tuple[tuple[SecretView | None, ...], _Verdict] | None = one.memo.get("verdict")
-    if remembered is not None and all(a is b for a, b in zip(remembered[0], used, strict=True)):
+    username, password = one.gateway.spec.username_from, one.gateway.spec.password_from
+    used = (
+        None if username is None else secrets.get(username.name),
+        None if password is None else secrets.get(password.name),
+    )
+    remembered: tuple[tuple[SecretView | None, SecretView | None], _Verdict] | None = one.memo.get("verdict")
+    if remembered is not None and remembered[0] == used:
         return remembered[1]
     verdict = _judge(one, secrets)
     one.memo["verdict"] = (used, verdict)
@@ -146,12 +151,13 @@ def _verdict(one: SourcedGateway, secrets: Mapping[str, SecretView]) -> _Verdict
 
 def _judge(one: SourcedGateway, secrets: Mapping[str, SecretView]) -> _Verdict:
     findings = list(check(one.gateway))
-    effective: Gateway | None = None
+    gateway: Gateway | None = None
     if not _refuses(findings) and not one.gateway.spec.suspend:  # a suspended one needs no Secret yet
-        effective, found = resolve(one.gateway, secrets)
+        gateway, found = resolve(one.gateway, secrets)
         findings += found
-        if effective is not None:
-            findings += check_effective(effective)
+        if gateway is not None:
+            findings += check_effective(gateway)
+    effective = None if gateway is None else EffectiveGateway(gateway, one.gateway, one.manifest.start())
     placed = tuple(finding.at(one.manifest.locate(finding.field)) for finding in findings)
     return _Verdict(effective, placed, _refuses(findings))
 
