@@ -39,21 +39,21 @@ class Layout:
 def file_name(name: str) -> str:
     """The file's name for a gateway name, at most 255 bytes; different names give different files.
 
-    Raises:
-        RenderError: no switch loads a gateway of this name (fact 11), and it could lead elsewhere.
+    A name that no switch loads (fact 11) gives one too, so that anybody may ask, but none that `is_ours`.
     """
-    if GATEWAY_NAME.fullmatch(name) is None:
-        raise RenderError(UNSAFE_PATH.because("metadata.name", f"{name!r} is no gateway name."))
-    whole = f"{_PREFIX}{name}{_SUFFIX}"
-    return whole if len(whole) <= _LONGEST else f"{_PREFIX}{_cut(name)}{_SUFFIX}"
+    encoded = name if GATEWAY_NAME.fullmatch(name) else _encoded(name)
+    whole = f"{_PREFIX}{encoded}{_SUFFIX}"
+    return whole if len(whole) <= _LONGEST else f"{_PREFIX}{_cut(encoded)}{_SUFFIX}"
 
 
 def relative_path(gateway: Gateway, layout: Layout | None = None) -> str:
     """The path of a gateway's file, with `/` between folders.
 
     Raises:
-        RenderError: a name cannot be part of a path.
+        RenderError: a name cannot be part of a path, or no switch loads a gateway of this name.
     """
+    if GATEWAY_NAME.fullmatch(gateway.name) is None:
+        raise RenderError(UNSAFE_PATH.because("metadata.name", f"{gateway.name!r} is no gateway name."))
     layout = layout or Layout()
     user = gateway.target.directory
     if user is None:
@@ -72,15 +72,16 @@ def is_ours(filename: str) -> bool:
 
 def _part(field: str, text: str) -> str:
     """A name as one folder: what is unusual in paths is written `%XX`, a leading dot too (fact 31)."""
-    try:
-        encoded = quote(text, safe="@+").replace("~", "%7E")
-    except UnicodeEncodeError:
-        encoded = ""
-    if not encoded:
-        raise RenderError(UNSAFE_PATH.because(field, f"{text!r} is no folder's name."))
+    if not text:
+        raise RenderError(UNSAFE_PATH.because(field, "An empty name is no folder's name."))
+    encoded = _encoded(text)
     if encoded.startswith("."):
         encoded = f"%2E{encoded[1:]}"
     return encoded if len(encoded) <= _LONGEST else _cut(encoded)
+
+
+def _encoded(text: str) -> str:
+    return quote(text, safe="@+", errors="surrogatepass").replace("~", "%7E")
 
 
 def _cut(text: str) -> str:
