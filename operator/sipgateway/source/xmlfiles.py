@@ -58,6 +58,7 @@ class XmlText:
     whole: bool
     raw: Mapping[str, bytes] = field(repr=False)
     before: tuple[Directive, ...] = ()
+    _split: dict[str, list[bytes]] = field(default_factory=dict, repr=False)
 
     def place(self, line: int) -> Location:
         """Where a line of the expanded text was written (1-based)."""
@@ -65,11 +66,20 @@ class XmlText:
 
     def unset_at(self, place: Location) -> tuple[tuple[str, str], ...]:
         """Global variables that are used in a line and have no value here: (name, why not, in words)."""
-        lines = self.raw.get(place.file, b"").splitlines()
+        lines = self._lines(place.file)
         written = lines[place.line - 1] if 0 < place.line <= len(lines) else b""
+        if b"$${" not in written:
+            return ()
         known = {name.lower() for name in self.expanded.variables}
         names = (found.decode("utf-8", "replace") for found in _GLOBAL.findall(written))
         return tuple((name, self._why_unset(name)) for name in names if name.lower() not in known)
+
+    def _lines(self, file: str) -> list[bytes]:
+        """Lines of a file that uses global variables; none of one that does not."""
+        if file not in self._split:
+            raw = self.raw.get(file, b"")
+            self._split[file] = raw.split(b"\n") if b"$${" in raw else []
+        return self._split[file]
 
     def _why_unset(self, name: str) -> str:
         if name.lower() in _OF_THE_SWITCH:
