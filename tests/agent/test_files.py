@@ -96,7 +96,7 @@ def test_while_it_is_written_a_file_has_a_name_that_no_include_matches(
 
 def test_what_a_killed_process_left_is_swept(folder: ConfFolder) -> None:
     folder.write_all({NAME: b"one"})
-    folder.revision_key()
+    folder.revision_key(remake=True)
     (folder.root / "sip_profiles/external/.sipgw-0123").write_bytes(b"half")
     (folder.root / STATE_FOLDER / ".sipgw-4567").write_bytes(b"half a key")
     (folder.root / "sip_profiles/external/.other").write_bytes(b"not ours")

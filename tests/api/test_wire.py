@@ -185,7 +185,7 @@ def test_the_judge_refuses_what_fact_33_warns_of(field: str, value: str) -> None
         b"REGISTER sip:a SIP/2.0\r\nA:b\r\n\r\n",
         b"REGISTER sip:a SIP/2.0\r\nA: b\n\r\n\r\n",
         b"REGISTER sip:a b SIP/2.0\r\n\r\n",
-        b"REGISTER http://a SIP/2.0\r\n\r\n",
+        b"REGISTER https://example.com SIP/2.0\r\n\r\n",
         b"REGISTER sip:a_b SIP/2.0\r\n\r\n",
         b"REGISTER sip:1.2.3 SIP/2.0\r\n\r\n",
         b"REGISTER sip:1.2.3.400 SIP/2.0\r\n\r\n",

@@ -160,7 +160,7 @@ class ConfFolder:
         """Whether a key was made: without one, nothing that a switch has loaded is ours."""
         return (self.root / STATE_FOLDER / "revision.key").exists()
 
-    def revision_key(self) -> bytes:
+    def revision_key(self, *, remake: bool = False) -> bytes:
         """The key of the revisions, made at the first run (0600) and never silently remade.
 
         Raises:
@@ -169,6 +169,16 @@ class ConfFolder:
         path = self.root / STATE_FOLDER / "revision.key"
         with _explained(path):
             self._make_folder(path.parent)
+            if not path.exists() and not remake and self.read_all():
+                raise StorageError(
+                    Finding(
+                        "RevisionKeyLost",
+                        "",
+                        f"{path} is gone, and there are gateway files that were made with it.",
+                        "Restore it from a backup. Without one, start with --adopt: a new key is made and each gateway "
+                        "is replaced once.",
+                    )
+                )
             if not path.exists():
                 temporary = path.with_name(_TEMPORARY + secrets.token_hex(8))
                 handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

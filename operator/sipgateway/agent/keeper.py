@@ -52,6 +52,12 @@ TICK_PATIENCE = 4.0
 #: Verdicts that are on the way to another, or follow from the manifest.
 _NO_NEWS = frozenset({Verdict.PENDING, Verdict.NOT_WANTED})
 
+#: A pass that found nothing to do is followed by at least this pause, whatever seems to be due.
+_LEAST = 0.02
+
+#: Seconds after which a replaced gateway that comes to no end is not waited for any more (timeout-seconds is 60).
+_SETTLE_PATIENCE = 90.0
+
 #: Aimed moments that are missed by more than this are aimed anew.
 _LATE = 0.08
 
@@ -100,7 +106,7 @@ class Keeper:
 
     def want(self, desired: Desired) -> None:
         """Takes in what is wanted from now on, and looks at once."""
-        for name in [n for n, mark in self._unadopted.items() if mark != _revision(desired, n)]:
+        for name in [n for n, mark in self._unadopted.items() if mark != desired.revision_of(n)]:
             del self._unadopted[name]
         for name, wanted in desired.wanted.items():
             before = self.desired.wanted.get(name)
@@ -130,7 +136,13 @@ class Keeper:
 
     async def write_files(self) -> None:
         """Brings the folder in line without a switch, so that a switch that starts later starts with everything."""
-        await self._store(self.desired, frozenset())
+        try:
+            kept = self.store.elsewhere(self.desired)
+        except StorageError as error:
+            self.storage = error.finding
+            self.report(Report.failure("", error.finding))
+            return
+        await self._store(self.desired, kept, frozenset())
 
     async def keep(self, client: Client) -> None:
         """Keeps the switch behind this connection until the connection fails.
@@ -139,7 +151,6 @@ class Keeper:
             SwitchError: the connection is gone or the switch answers what no switch answers; reconnect and call again.
         """
         self.view = SwitchView(ticks=self.view.ticks)
-        self.settling.clear()
         self._due.clear()
         self._moving.clear()
         executor = Executor(client, self.view)
@@ -170,6 +181,7 @@ class Keeper:
     async def _listen(self, client: Client) -> None:
         async for event in client.events:
             if isinstance(event, EventsLost):
+                self.view.revisions.clear()  # whatever was missed may have changed any of them
                 self.view.stale = True
                 self.hint()
                 continue
@@ -204,10 +216,13 @@ class Keeper:
             self._resync_at = now + RESYNC
             self.view.stale = True
             self.store.forget()
+            again = (n for n in desired.wanted if n in self.view.rows and self.view.revisions.get(n) is None)
+            self.view.unread.update(again)  # a look-up may have failed for a moment (fact 30)
         if self.view.stale or self.view.unread:
             await executor.refresh()
         todo = self._plan(desired)
-        await self._store(desired, frozenset(p.name for p in todo.problems if p.kind is ProblemKind.NAME_TAKEN))
+        taken = {p.name for p in todo.problems if p.kind is ProblemKind.NAME_TAKEN}
+        await self._store(desired, frozenset(taken | {s.name for s in todo.moves}), self._leaving(desired))
         steps, timed, moves, removals = (self._allowed(desired, group) for group in todo.groups)
         moves = [s for s in moves if self._has_target(s)]
         if not await self._readable(executor, [*moves, *steps], timed, removals):
@@ -250,7 +265,8 @@ class Keeper:
 
     def _patience(self, now: float) -> float:
         """Seconds until something is due that no event announces."""
-        until = [self._resync_at, *(r.not_before for n, r in self._retries.items() if n in self.failures)]
+        retries = (r.not_before for n, r in self._retries.items() if n in self.failures and r.not_before > now)
+        until = [self._resync_at, *retries]
         if self.settling:
             until.append(now + 0.5)
         if self.storage is not None:
@@ -258,7 +274,7 @@ class Keeper:
         if self.broken.error is not None and self.failures:
             until.append(self._broken_at)
         until += [since + GHOST_PATIENCE for name, since in self._ghosts.items() if name not in self.problems]
-        return max(min(until) - now, 0.0)
+        return max(min(until) - now, _LEAST)
 
     async def _rest(self, wait: float, *, worked: bool) -> float:
         self.passes += 1
@@ -324,9 +340,14 @@ class Keeper:
         self._retries[step.name] = Retry.after(self._retries.get(step.name), _now())
         return False
 
-    async def _store(self, desired: Desired, taken: frozenset[str]) -> None:
+    def _leaving(self, desired: Desired) -> frozenset[str]:
+        """Wanted names whose old copy, on another profile, is marked and still there."""
+        marked = ((profile, name) for (profile, name), count in self.view.marks.items() if count > 0)
+        return frozenset(n for p, n in marked if n in desired.wanted and desired.wanted[n].profile != p)
+
+    async def _store(self, desired: Desired, kept: frozenset[str], leaving: frozenset[str]) -> None:
         try:
-            await asyncio.to_thread(self.store.sync, desired, taken)
+            await asyncio.to_thread(self.store.sync, desired, kept, leaving)
         except StorageError as error:
             if self.storage != error.finding:
                 self.report(Report.failure("", error.finding))
@@ -378,6 +399,8 @@ class Keeper:
 
     async def _settle(self, executor: Executor) -> bool:
         now = _now()
+        for name in [n for n, since in self.settling.items() if now - since > _SETTLE_PATIENCE]:
+            del self.settling[name]
         names = [n for n in self.settling if not self.view.marked(n)]
         if not names or (now < self._settle_at and not self._wake.is_set()):
             return False
@@ -418,11 +441,6 @@ class Keeper:
         if self.failures.get(name) != finding:
             self.report(Report.failure(name, finding))
         self.failures[name] = finding
-
-
-def _revision(desired: Desired, name: str) -> str | None:
-    wanted = desired.wanted.get(name)
-    return None if wanted is None else wanted.revision
 
 
 def _now() -> float:

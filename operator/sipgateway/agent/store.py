@@ -35,6 +35,11 @@ class Desired:
     held: frozenset[str] = frozenset()
     held_files: frozenset[str] = frozenset()
 
+    def revision_of(self, name: str) -> str | None:
+        """The revision that is wanted of a name, None when it is not wanted."""
+        wanted = self.wanted.get(name)
+        return None if wanted is None else wanted.revision
+
 
 @dataclass(slots=True)
 class Store:
@@ -59,19 +64,31 @@ class Store:
         path = desired.wanted[step.name].path
         return path in disk and disk[path] == desired.files[path]
 
-    def sync(self, desired: Desired, taken: frozenset[str]) -> None:
+    def elsewhere(self, desired: Desired) -> frozenset[str]:
+        """Wanted names that have a file at another place: they may be loaded from there, so they are to be moved."""
+        if self._disk is None:
+            self._disk = self.folder.read_all()
+        there: dict[str, set[str]] = {}
+        for path in self._disk:
+            there.setdefault(path.rpartition("/")[2], set()).add(path)
+        return frozenset(n for n, w in desired.wanted.items() if there.get(file_name(n), {w.path}) - {w.path})
+
+    def sync(self, desired: Desired, kept: frozenset[str], leaving: frozenset[str] = frozenset()) -> None:
         """Writes and removes what differs. A file of a wanted gateway at another place than the wanted one goes.
 
         Args:
             desired: what shall be there.
-            taken: names that somebody else's gateway has on the switch: ours gets no file.
+            kept: names whose files stay as they are: somebody else's gateway has the name, or it is still loaded from
+                another profile, where a second file would make a ghost at anybody's rescan (fact 11).
+            leaving: names whose old copy is about to go: the old file goes, the new one is not written yet.
 
         Raises:
             StorageError: the first that failed; everything else was done.
         """
         if self._disk is None:
             self._disk = self.folder.read_all()
-        skip = {desired.wanted[n].path for n in taken if n in desired.wanted}
+        skip = {desired.wanted[n].path for n in kept | leaving if n in desired.wanted}
+        stay, gone = {file_name(n) for n in kept}, {file_name(n) for n in leaving}
         want = {path: data for path, data in desired.files.items() if path not in skip}
         write, remove = changes(want, self._disk)
         failure: StorageError | None = None
@@ -82,7 +99,9 @@ class Store:
         moved = {path.rpartition("/")[2] for path, data in want.items() if data == self._disk.get(path)}
         for path in remove:
             name = path.rpartition("/")[2]
-            if name in moved or (desired.complete and name not in desired.held_files):
+            if name in stay:
+                continue
+            if name in moved or name in gone or (desired.complete and name not in desired.held_files):
                 try:
                     self.folder.remove(path)
                     del self._disk[path]

@@ -7,6 +7,7 @@ is not wanted.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -50,6 +51,7 @@ class Look:
         rendered: by gateway name.
         suspended: gateway names that the source suspends.
         elsewhere: names of other switches that manifests of this folder are for.
+        look_again: when to look again though nothing happens, seconds of the clock: something may be gone by then.
     """
 
     desired: Desired
@@ -57,6 +59,7 @@ class Look:
     rendered: Mapping[str, Rendered]
     suspended: frozenset[str]
     elsewhere: frozenset[str]
+    look_again: float | None = None
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -75,6 +78,8 @@ class Pipeline:
         layout: where files go.
         allow_empty: whether a source without a single manifest means that nothing is wanted. Without it that counts
             as a folder that was not mounted.
+        quiet: seconds for which a gateway must be absent before that counts: a `git checkout` removes files and writes
+            them again, and a shell empties a file before it fills it.
     """
 
     source: Path
@@ -82,15 +87,23 @@ class Pipeline:
     switch: str
     layout: Layout = field(default_factory=Layout)
     allow_empty: bool = False
+    quiet: float = 0.0
     _folder: Folder | None = None
     _good: dict[str, Rendered] = field(default_factory=dict)
+    _absent: dict[str, float] = field(default_factory=dict)
+    _owners: set[tuple[str, str]] = field(default_factory=set)
+    _first: float | None = None
 
-    def look(self) -> Look:
+    def look(self, now: float | None = None) -> Look:
         """Reads the source and renders what changed.
+
+        Args:
+            now: seconds of a steady clock; None takes the machine's.
 
         Raises:
             InputError: the source is not there; nothing is to be concluded from that.
         """
+        now = time.monotonic() if now is None else now
         if not self.source.exists():
             raise InputError(
                 Finding("NoSource", "", f"{self.source} does not exist.", "Check --source; nothing was changed.")
@@ -116,24 +129,38 @@ class Pipeline:
             except InputError as error:
                 findings.append(error.finding.at(effective.location))
                 held.add(name)
-        empty = not self.allow_empty and not (snapshot.gateways or snapshot.secrets or snapshot.broken)
+        none = not (snapshot.gateways or snapshot.secrets or snapshot.broken)
+        empty = not self.allow_empty and (none or bool(result.elsewhere and not result.gateways and not held))
         if empty:
-            findings.append(_empty(self.source))
+            findings.append(_empty(self.source, None if none else self.switch))
         unreadable = set(snapshot.unreadable)
+        absent: dict[str, float] = {}
         for name, known in self._good.items():
-            kept = name in held or known.owner in result.refused_objects or known.file in unreadable or empty
-            if kept and name not in rendered and name not in result.suspended:
+            if name in rendered or name in result.suspended:
+                continue
+            since = self._absent.get(name, now)
+            if name in held or known.owner in result.refused_objects or known.file in unreadable or empty:
                 rendered[name] = known
-        self._good = rendered
-        held -= rendered.keys()
+            elif now - since < self.quiet:
+                absent[name] = since
+                rendered[name] = known
+        self._good, self._absent = rendered, absent
+        self._owners |= {r.owner for r in rendered.values()}
+        if self._first is None:
+            self._first = now
+        young = now - self._first < self.quiet
+        strange = {(b.namespace, b.name) for b in snapshot.broken} - self._owners  # what it was good for is not known
+        due = [since + self.quiet for since in (*absent.values(), *([self._first] if young else ()))]
+        held -= rendered.keys() | result.suspended
         desired = Desired(
             wanted={name: r.wanted for name, r in rendered.items()},
             files={r.wanted.path: r.data for r in rendered.values()},
-            complete=result.complete and not empty,
+            complete=result.complete and not empty and not young and not strange,
             held=frozenset(held),
             held_files=frozenset(file_name(name) for name in held),
         )
-        return Look(desired, tuple(findings), rendered, result.suspended, result.elsewhere)
+        again = min(due, default=None)
+        return Look(desired, tuple(findings), rendered, result.suspended, result.elsewhere, again)
 
     def _render(self, gateway: Gateway) -> tuple[Wanted, bytes]:
         mark = revision(gateway, self.key)
@@ -143,11 +170,16 @@ class Pipeline:
         return Wanted(gateway.name, gateway.target.profile, mark, gateway.registers, path), data
 
 
-def _empty(source: Path) -> Finding:
+def _empty(source: Path, switch: str | None) -> Finding:
+    if switch is not None:
+        what, action = f"{source} holds no SipGateway for switch {switch!r}.", "Check --switch"
+    else:
+        what = f"{source} holds no manifest at all. That may be a folder that is not mounted."
+        action = "Check --source"
     return Finding(
         "EmptySource",
         "",
-        f"{source} holds no manifest at all. That may be a folder that is not mounted, so nothing is removed.",
-        "Check --source; if no trunk is wanted any more, start with --allow-empty.",
+        f"{what} Nothing is removed for that.",
+        f"{action}; if no trunk is wanted any more, start with --allow-empty.",
         Severity.WARNING,
     )

@@ -28,6 +28,10 @@ HELP = (
 )
 
 
+#: Seconds for which a manifest must be gone before its trunk goes: a checkout takes files away and puts them back.
+QUIET = 2.0
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     add_source(parser)
@@ -56,9 +60,10 @@ def run(args: argparse.Namespace) -> int:
     board = Board(mode)
     with folder.locked():
         folder.sweep()
-        key = RevisionKey(folder.revision_key())
+        key = RevisionKey(folder.revision_key(remake=args.adopt))
         keeper = Keeper(folder, lambda r: key_id_of(r) == key.key_id, board.report, adopt=args.adopt)
-        session = Session(Pipeline(args.source, key, args.switch, layout, args.allow_empty), keeper, esl, board.report)
+        pipeline = Pipeline(args.source, key, args.switch, layout, args.allow_empty, 0.0 if args.once else QUIET)
+        session = Session(pipeline, keeper, esl, board.report)
         if esl.password == DEFAULT_PASSWORD:
             text = "the event socket has FreeSWITCH's default password: change it in event_socket.conf.xml"
             board.report(Report("warning", "switch", "", text, "DefaultPassword"))
