@@ -129,6 +129,17 @@ async def test_a_gateway_that_moves_leaves_one_copy_behind(tmp_path: Path, regis
 
 
 @asynchronous
+async def test_a_move_beside_a_new_gateway_of_the_other_profile_makes_no_ghost(tmp_path: Path) -> None:
+    async with bench(tmp_path) as one:
+        await one.start()
+        await one.settle(one.gateway("a", registers=True))
+        await one.settle(one.gateway("a", registers=True, directory=True), one.gateway("b", directory=True))
+        await one.until_rows("a", [("internal", "REGED")])
+        await one.until_rows("b", [("internal", "NOREG")])
+        assert one.keeper.problems == {}
+
+
+@asynchronous
 async def test_a_gateway_may_cease_to_register_and_begin_again(tmp_path: Path) -> None:
     async with bench(tmp_path) as one:
         await one.start()
