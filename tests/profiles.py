@@ -12,7 +12,7 @@ import os
 from hypothesis import HealthCheck, settings
 
 #: Profile -> (examples per property, per thorough property, per promised property).
-EXAMPLES = {"default": (100, 500, 500), "ci": (300, 3_000, 20_000), "million": (20_000, 200_000, 1_000_000)}
+EXAMPLES = {"default": (100, 500, 500), "ci": (200, 2_000, 20_000), "million": (20_000, 200_000, 1_000_000)}
 
 #: Profile -> seconds that a property may take; 0 is for ever.
 TIMEOUT = {"default": 120, "ci": 900, "million": 0}

@@ -23,8 +23,9 @@ MACHINE_PATH = re.compile(r"(?<![\w.$~})])/(?:work|root|home|Users)/")
 URL = re.compile(r"\bhttps?://(?:[^\s/@]*@)?(\[[^\]]*\]|[\w.-]+)")
 #: Where a URL in the project may lead: sites that a reader is sent to, and names that exist for examples.
 HOSTS = re.compile(
-    r"(?:.*\.)?example(?:\.(?:com|net|org))?|localhost|127\.0\.0\.1|\[::1\]|.*\.(?:test|invalid|svc)"
-    r"|keepachangelog\.com|www\.conventionalcommits\.org|semver\.org|www\.apache\.org|www\.rfc-editor\.org|www\.w3\.org|kubernetes\.io"
+    r"[\w-]+|(?:.*\.)?example(?:\.(?:com|net|org))?|127\.0\.0\.1|\[::1\]|.*\.(?:test|invalid|svc)"
+    r"|keepachangelog\.com|www\.conventionalcommits\.org|semver\.org"
+    r"|www\.apache\.org|www\.rfc-editor\.org|www\.w3\.org|kubernetes\.io"
     r"|(?:www\.|developer\.)?(?:signalwire|freeswitch|cluecon)\.(?:com|org)|github\.com"
 )
 IPV4 = re.compile(r"(?<![\w.-])(?:\d{1,3}\.){3}\d{1,3}(?![\w.-])")
