@@ -271,6 +271,24 @@ async def test_a_definition_that_comes_back_is_not_killed_a_second_time(tmp_path
 
 
 @asynchronous
+async def test_a_replacement_that_another_definition_defeats_is_not_tried_for_ever(tmp_path: Path) -> None:
+    async with bench(tmp_path) as one:
+        await one.start()
+        before = one.gateway("a")
+        await one.settle(before)
+        copy = one.path(before).with_name(f"000-{one.mark}.xml")
+        copy.write_bytes(one.path(before).read_bytes())
+        one.want(one.gateway("a", version="2"))
+        await one.until(lambda: any(r.reason == "OtherVersionLoaded" for r in one.told("failed", "a")))
+        copy.unlink()
+        sent = len(one.wire("killgw"))
+        await asyncio.sleep(2.5)  # longer than the first retries would wait
+        assert len(one.wire("killgw")) == sent == 1
+        await one.settle(last := one.gateway("a", version="3"))
+        assert await one.proves(last)
+
+
+@asynchronous
 async def test_a_ghost_is_reported_and_left_alone(tmp_path: Path) -> None:
     async with bench(tmp_path) as one:
         one.only_simulated()  # only a profile restart clears a ghost from a real switch (fact 11)

@@ -97,7 +97,7 @@ class Keeper:
     _settle_at: float = 0.0
     _ghosts: dict[str, float] = field(default_factory=dict)
     _moving: dict[str, str] = field(default_factory=dict)
-    _unadopted: dict[str, str] = field(default_factory=dict)
+    _in_vain: dict[str, str] = field(default_factory=dict)
     _idle: bool = False
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
@@ -106,8 +106,8 @@ class Keeper:
 
     def want(self, desired: Desired) -> None:
         """Takes in what is wanted from now on, and looks at once."""
-        for name in [n for n, mark in self._unadopted.items() if mark != desired.revision_of(n)]:
-            del self._unadopted[name]
+        for name in [n for n, mark in self._in_vain.items() if mark != desired.revision_of(n)]:
+            del self._in_vain[name]
         for name, wanted in desired.wanted.items():
             before = self.desired.wanted.get(name)
             if before is None or before.revision != wanted.revision:
@@ -295,7 +295,7 @@ class Keeper:
             removable=lambda name: desired.complete and name not in desired.held,
             known=frozenset(self._known),
             adopt=self.adopt,
-            unadopted=frozenset(self._unadopted),
+            unadopted=frozenset(self._in_vain),
         )
         self._moving = {name: why for name, why in self._moving.items() if name in desired.wanted}
         moved = (replace(s, kind=Kind.REPLACE, why=self._moving.get(s.name, s.why)) for s in todo.now)
@@ -330,6 +330,7 @@ class Keeper:
             if (s.name not in self._retries or now >= self._retries[s.name].not_before)
             and (self.storage is None or self.store.holds(desired, s))
             and (s.kill or not self.view.leaving(s.name, s.profile))
+            and not (s.kill and s.revision is not None and self._in_vain.get(s.name) == s.revision)  # no flapping
         ]
 
     def _has_target(self, step: Step) -> bool:
@@ -433,8 +434,8 @@ class Keeper:
                 self.report(Report.proved(step, seconds))
             else:
                 self._failed(name, result.finding)
-                if step.adopts:
-                    self._unadopted[name] = step.revision or ""
+                if step.adopts or (step.kill and result.finding.code == "OtherVersionLoaded"):
+                    self._in_vain[name] = step.revision or ""
                 self._retries[name] = Retry.after(self._retries.get(name), now)
 
     def _failed(self, name: str, finding: Finding) -> None:
