@@ -63,6 +63,7 @@ lock: ## pin the dependencies anew after a change in pyproject.toml; UPGRADE=1 t
 	$(LOCK) pyproject.toml --group test -c constraints/dev.txt -o constraints/test.txt
 	$(LOCK) pyproject.toml -c constraints/dev.txt -o constraints/runtime.txt
 	$(LOCK) --group lock -o constraints/lock.txt
+	$(LOCK) --group go -o constraints/go.txt
 
 clean: ## remove everything that make made
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
