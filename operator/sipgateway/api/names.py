@@ -11,11 +11,22 @@ KIND = "SipGateway"
 PLURAL = "sipgateways"
 SINGULAR = "sipgateway"
 SHORT_NAMES = ("sipgw", "sgw")
+SWITCH_KIND = "SipSwitch"
+SWITCH_PLURAL = "sipswitches"
+SWITCH_SINGULAR = "sipswitch"
+SWITCH_SHORT_NAMES = ("sipsw", "ssw")
 #: `kubectl get telephony` lists them; `all` is left to workloads.
 CATEGORIES = ("telephony",)
 
 LABEL_SWITCH = f"{GROUP}/switch"
 LABEL_CREDENTIALS = f"{GROUP}/credentials"
+LABEL_KEYS = f"{GROUP}/keys"
+#: Beside LABEL_SWITCH on each of our ConfigMaps: both together are what the admission policy protects.
+LABEL_NAME = "app.kubernetes.io/name"
+LABEL_NAME_VALUE = "sipgateway"
+
+#: Whose fields our objects' are, in `managedFields`.
+FIELD_MANAGER = "sipgateway-operator"
 
 DEFAULT_SWITCH = "default"
 DEFAULT_PROFILE = "external"
