@@ -42,6 +42,7 @@ def tree(tmp_path: Path) -> Path:
     assert sorted(result.stdout.split("\n")) == [
         "",
         "wrote crds/sipgateways.yaml",
+        "wrote crds/sipswitches.yaml",
         "wrote docs/codes.md",
         "wrote docs/reference.md",
     ]

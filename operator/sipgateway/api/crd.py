@@ -9,7 +9,7 @@ checks warn of choices that do nothing. Only fields of our own have defaults: sw
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 from sipgateway.api import cel, limits
@@ -32,6 +32,8 @@ from sipgateway.api.parse import SPEC_PARAMS
 from sipgateway.api.spec import PLACEMENTS
 
 Schema: TypeAlias = dict[str, object]
+#: Name, type, JSON path, description and priority of a column of `kubectl get`: priority 1 shows with `-o wide` only.
+Column: TypeAlias = tuple[str, str, str, str, int]
 
 _TYPES = {Kind.BOOL: "boolean", Kind.INT: "integer", Kind.TEXT: "string"}
 _MAX_INT32 = 2_147_483_647
@@ -39,18 +41,32 @@ _MAX_INT32 = 2_147_483_647
 
 def crd() -> Schema:
     """The whole CustomResourceDefinition."""
+    return definition(
+        kind=KIND,
+        plural=PLURAL,
+        singular=SINGULAR,
+        short_names=SHORT_NAMES,
+        columns=_COLUMNS,
+        schema=object_schema(),
+    )
+
+
+def definition(
+    *, kind: str, plural: str, singular: str, short_names: Sequence[str], columns: Iterable[Column], schema: Schema
+) -> Schema:
+    """A CustomResourceDefinition of our group: namespaced, one version, `status` a subresource."""
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{PLURAL}.{GROUP}"},
+        "metadata": {"name": f"{plural}.{GROUP}"},
         "spec": {
             "group": GROUP,
             "names": {
-                "kind": KIND,
-                "listKind": f"{KIND}List",
-                "plural": PLURAL,
-                "singular": SINGULAR,
-                "shortNames": list(SHORT_NAMES),
+                "kind": kind,
+                "listKind": f"{kind}List",
+                "plural": plural,
+                "singular": singular,
+                "shortNames": list(short_names),
                 "categories": list(CATEGORIES),
             },
             "scope": "Namespaced",
@@ -60,8 +76,8 @@ def crd() -> Schema:
                     "served": True,
                     "storage": True,
                     "subresources": {"status": {}},
-                    "additionalPrinterColumns": _columns(),
-                    "schema": {"openAPIV3Schema": object_schema()},
+                    "additionalPrinterColumns": [_column(*column) for column in columns],
+                    "schema": {"openAPIV3Schema": schema},
                 }
             ],
         },
@@ -186,7 +202,6 @@ def default_text(param: Param) -> str:
 
 def status_schema() -> Schema:
     """The schema of `status`: what the switches of the fleet say, told by conditions."""
-    count = {"type": "integer", "format": "int32", "minimum": 0, "maximum": _MAX_INT32}
     return {
         "type": "object",
         "description": "What became of it on the switches. Written by the operator only.",
@@ -212,9 +227,9 @@ def status_schema() -> Schema:
                 "type": "object",
                 "description": "Pods of the fleet, counted.",
                 "properties": {
-                    "wanted": {**count, "description": "Pods that should have the gateway."},
-                    "programmed": {**count, "description": "Pods on which this generation is proved to be loaded."},
-                    "registered": {**count, "description": "Pods on which it is registered."},
+                    "wanted": {**count(), "description": "Pods that should have the gateway."},
+                    "programmed": {**count(), "description": "Pods on which this generation is proved to be loaded."},
+                    "registered": {**count(), "description": "Pods on which it is registered."},
                 },
             },
             "conditions": _conditions(),
@@ -270,28 +285,32 @@ def _conditions() -> Schema:
     }
 
 
-def _columns() -> list[Schema]:
-    ready = '.status.conditions[?(@.type=="Ready")]'
-    columns = (
-        ("Switch", "string", ".spec.switch", "Fleet of switches that loads the gateway.", 0),
-        ("Profile", "string", ".spec.profile", "Sofia profile.", 0),
-        ("Ready", "string", f"{ready}.status", "Whether it does what it should on every pod.", 0),
-        ("Registered", "string", ".status.registered", "Pods on which it is registered, of those that should.", 0),
-        ("Reason", "string", f"{ready}.reason", "Why it is, or is not, ready.", 0),
-        ("Age", "date", ".metadata.creationTimestamp", "", 0),
-        ("Gateway", "string", ".status.gatewayName", "Name on the switch.", 1),
-        ("Proxy", "string", ".spec.proxy", "Registrar and destination.", 1),
-        ("Message", "string", f"{ready}.message", "Why, in words.", 1),
-    )
-    out: list[Schema] = []
-    for name, type_, path, description, priority in columns:
-        column: Schema = {"name": name, "type": type_, "jsonPath": path}
-        if description:
-            column["description"] = description
-        if priority:
-            column["priority"] = priority
-        out.append(column)
-    return out
+def count() -> Schema:
+    """The schema of a number of things."""
+    return {"type": "integer", "format": "int32", "minimum": 0, "maximum": _MAX_INT32}
+
+
+def _column(name: str, type_: str, path: str, description: str, priority: int) -> Schema:
+    column: Schema = {"name": name, "type": type_, "jsonPath": path}
+    if description:
+        column["description"] = description
+    if priority:
+        column["priority"] = priority
+    return column
+
+
+_READY = '.status.conditions[?(@.type=="Ready")]'
+_COLUMNS: tuple[Column, ...] = (
+    ("Switch", "string", ".spec.switch", "Fleet of switches that loads the gateway.", 0),
+    ("Profile", "string", ".spec.profile", "Sofia profile.", 0),
+    ("Ready", "string", f"{_READY}.status", "Whether it does what it should on every pod.", 0),
+    ("Registered", "string", ".status.registered", "Pods on which it is registered, of those that should.", 0),
+    ("Reason", "string", f"{_READY}.reason", "Why it is, or is not, ready.", 0),
+    ("Age", "date", ".metadata.creationTimestamp", "", 0),
+    ("Gateway", "string", ".status.gatewayName", "Name on the switch.", 1),
+    ("Proxy", "string", ".spec.proxy", "Registrar and destination.", 1),
+    ("Message", "string", f"{_READY}.message", "Why, in words.", 1),
+)
 
 
 def _description(path: str) -> str:

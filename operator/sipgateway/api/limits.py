@@ -30,3 +30,13 @@ MAX_CONTENT_TYPE = 128
 MAX_EXTRA_PARAMS = 32
 MAX_EXTRA_NAME = 64
 MAX_EXTRA_VALUE = 1024
+
+#: Of a SipSwitch's status. Names of gateways are never cut off, so these lists hold a whole fleet; words for people are
+#: cut, and where there are more groups of problems than fit, groups of one reason are put together.
+MAX_POD_NAME = 253
+MAX_AGENT_VERSION = 64
+MAX_SEAL_KEYS = 16
+MAX_PROBLEMS = 1024
+MAX_PROBLEM_GATEWAYS = 20_000
+MAX_REASON = 64
+MAX_MESSAGE = 1024
