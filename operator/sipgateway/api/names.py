@@ -27,6 +27,8 @@ LABEL_NAME_VALUE = "sipgateway"
 
 #: Whose fields our objects' are, in `managedFields`.
 FIELD_MANAGER = "sipgateway-operator"
+#: The names of the objects that the operator makes begin with it.
+OBJECT_PREFIX = "sipgateway-"
 
 DEFAULT_SWITCH = "default"
 DEFAULT_PROFILE = "external"
