@@ -118,7 +118,7 @@ class FleetKeys:
         return replace(self, seals=rest, following=None if self.following == key_id else self.following)
 
     def to_data(self) -> dict[str, bytes]:
-        """The Secret's entries, decoded, in a stable order."""
+        """The Secret's entries, decoded; with a key that was dropped its entry is to be removed."""
         data = {REVISION: self.revision.key, ACTIVE: self.active.encode()}
         if self.following is not None:
             data[NEXT] = self.following.encode()
@@ -145,7 +145,7 @@ class FleetKeys:
             seals[found[1]] = key
         active = _held(_entry(data, ACTIVE), ACTIVE, seals)
         following = _held(data[NEXT], NEXT, seals) if NEXT in data else None
-        # Two writes that were cut short between them leave both entries equal: the key is active then.
+        # Who activates a key by hand may leave the entry that announced it.
         return cls(RevisionKey(revision), seals, active, None if following == active else following)
 
 

@@ -86,7 +86,7 @@ def unseal(keys: FleetKeys, place: Place, parameter: str, sealed: str) -> str:
     if base64.b64encode(data) != found[2].encode():  # base64 has spare bits: one value shall have one text
         raise _broken(parameter, "is not written as seals are")
     value, end, rest = plain.rpartition(_END)
-    if not end or rest.strip(b"\0"):
+    if not end or rest.strip(b"\0") or len(rest) >= BLOCK:
         raise _broken(parameter, "opens to what no version has sealed")
     try:
         return value.decode("utf-8", "surrogatepass")

@@ -57,7 +57,7 @@ def read_sealed(data: bytes, target: Target, unseal: Callable[[str, str], str]) 
         root = etree.fromstring(data, _PARSER)
     except etree.XMLSyntaxError:
         raise SealedXmlError("the XML") from None  # its text would quote the document
-    if root.tag != "include" or root.attrib or len(root) != 1:
+    if root.tag != "include" or root.attrib or len(root) != 1 or "".join(map(str, root.itertext())).strip():
         raise SealedXmlError("the root element")
     return _gateway(root[0], target, unseal)
 
