@@ -67,19 +67,19 @@ def publishable() -> st.SearchStrategy[Gateway]:
     return st.builds(lambda gateway, name, target: replace(gateway, name=name, target=target), gateways(), names, where)
 
 
-def built(gateway: Gateway = GATEWAY, keys: FleetKeys = KEYS, **place: str) -> Body:
+def built(gateway: Gateway = GATEWAY, keys: FleetKeys = KEYS, /, **place: str) -> Body:
     """The ConfigMap of a gateway."""
     at = {"namespace": NAMESPACE, "switch": SWITCH, "object_name": OBJECT} | place
     return build(gateway, keys=keys, **at)
 
 
-def verified(body: Body, keys: FleetKeys = KEYS, data: Mapping[str, str] | None = None, **place: str) -> Published:
+def verified(body: Body, keys: FleetKeys = KEYS, data: Mapping[str, str] | None = None, /, **place: str) -> Published:
     """A ConfigMap read at its place, or at another, or with other data."""
     at = {"namespace": NAMESPACE, "name": body.name, "switch": SWITCH} | place
     return verify(body.data if data is None else data, body.labels, keys=keys, **at)
 
 
-def signed(data: Mapping[str, str], keys: FleetKeys = KEYS, **place: str) -> dict[str, str]:
+def signed(data: Mapping[str, str], keys: FleetKeys = KEYS, /, **place: str) -> dict[str, str]:
     """Data with the MAC that the holder of the keys would give it. Written from docs/security.md, not from the code."""
     at = {"namespace": NAMESPACE, "switch": SWITCH, "name": NAME} | place
     parts = ["sipgateway/configmap/1", at["namespace"], at["switch"], at["name"], data["target.json"]]
