@@ -1,4 +1,4 @@
-"""Writes what is generated from the tables of the api room: crds/, docs/reference.md and docs/codes.md.
+"""Writes what is generated from the tables of the api room: crds/, and docs/{reference,codes,conditions}.md.
 
 In: the package. Out: the files; with `--check` nothing is written, and exit code 1 says that one is stale.
 """
@@ -17,6 +17,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from sipgateway.api.codes import SECTIONS, Code
+from sipgateway.api.conditions_page import conditions_page
 from sipgateway.api.crd import crd
 from sipgateway.api.crd_switch import crd_switch
 from sipgateway.api.reference import codes_page, reference_page
@@ -66,6 +67,7 @@ def generated() -> Mapping[Path, str]:
         ROOT / "crds" / "sipswitches.yaml": crd_yaml(crd_switch()),
         ROOT / "docs" / "reference.md": reference_page(),
         ROOT / "docs" / "codes.md": codes_page(sections()),
+        ROOT / "docs" / "conditions.md": conditions_page(),
     }
 
 

@@ -44,6 +44,7 @@ def tree(tmp_path: Path) -> Path:
         "wrote crds/sipgateways.yaml",
         "wrote crds/sipswitches.yaml",
         "wrote docs/codes.md",
+        "wrote docs/conditions.md",
         "wrote docs/reference.md",
     ]
     return tmp_path

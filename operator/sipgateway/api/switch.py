@@ -11,14 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from sipgateway.api.conditions import BY_WORD, FROM_AGENTS, PROBLEM_ON_SWITCH, ConditionType, Reason, rank
+from sipgateway.api.conditions import BY_WORD, FROM_AGENTS, ConditionType, Reason, rank
 from sipgateway.api.names import LABEL_SWITCH
+from sipgateway.api.reasons import PROBLEM_ON_SWITCH
 
 #: Characters of an agent's words that are kept: a message on a SipGateway, not a log.
 MAX_WORDS = 240
 
 _WORD = re.compile(r"[A-Z][A-Za-z0-9]{0,63}", re.ASCII)
-_NUMBER = re.compile(r"[0-9]{1,20}", re.ASCII)
+_NUMBER = re.compile(r"[0-9]{1,32}", re.ASCII)
 _NOT_SHOWN = re.compile(r"[^\x20-\x7e\u00a0-\u2027\u202f-\u2065\u2070-\ud7ff\uf900-\uffef]+")
 _COUNTS = ("wanted", "loaded", "registered", "registering", "failed", "foreign", "ghosts")
 

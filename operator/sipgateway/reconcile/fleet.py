@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from sipgateway.api import conditions as reasons
+from sipgateway.api import reasons
 from sipgateway.api.conditions import Reason
 from sipgateway.api.switch import Problem, SwitchReport
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sipgateway.api import conditions as reasons
+from sipgateway.api import reasons
 from sipgateway.api.conditions import Condition, ConditionType, Reason, Status, rank
 from sipgateway.errors import Finding
 from sipgateway.reconcile.fleet import (

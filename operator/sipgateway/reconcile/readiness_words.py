@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sipgateway.api import conditions as reasons
+from sipgateway.api import reasons
 from sipgateway.api.conditions import rank
 from sipgateway.api.names import LABEL_SWITCH
 from sipgateway.errors import Finding
