@@ -1,4 +1,4 @@
-"""What every test has: hypothesis profiles, golden files, the canary password, and a watch over leftovers."""
+"""What tests have: hypothesis profiles, golden files, the canary password, a watch over leftovers, a control plane."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 
 from tests import profiles
 from tests.canary import Canary
+from tests.controlplane import plugin as controlplane
 from tests.golden import Golden, GoldenFiles
 from tests.leftovers import Leftovers
 
@@ -20,6 +21,7 @@ def pytest_configure(config: pytest.Config) -> None:
     profiles.load()
     golden_files = config.stash[_GOLDEN_FILES] = GoldenFiles(config)
     config.pluginmanager.register(golden_files)
+    config.pluginmanager.register(controlplane)
     config.pluginmanager.register(Leftovers())
 
 

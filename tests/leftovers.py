@@ -61,6 +61,7 @@ class Leftovers:
         for thread in threading.enumerate():
             self._threads.setdefault(thread.ident, nodeid)
 
+    @pytest.hookimpl(trylast=True)  # after -x and Ctrl-C the session's fixtures end in this hook too
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Waits a moment for what is ending, then ends the rest and fails the run."""
         deadline = time.monotonic() + PATIENCE

@@ -1,0 +1,488 @@
+"""A real Kubernetes control plane on loopback. In: options. Out: etcd, API server and controller manager, ready.
+
+    with ControlPlane(crds=[Path("crds")]) as plane:
+        plane.kubectl("get", "namespaces")
+
+TLS is verified everywhere, RBAC decides, tokens are bound ServiceAccount tokens. Nothing of it outlives the process
+that started it. There is no kubelet and no scheduler: `kubelet.py` plays the part of the first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests.controlplane import audit, certificates, programs, tokens
+from tests.controlplane.api import Access, Api, ApiError, Recorder
+from tests.controlplane.ports import free_port
+from tests.controlplane.process import NotReadyError, Program, clean_environment, wait_until
+
+PREFIX = "sipgw-controlplane-"
+TRIES = 5
+#: What makes namespaces, ServiceAccounts, owned objects and workloads behave; none that needs nodes, and not the one
+#: that removes Pods from nodes that do not exist, as those of the tests are.
+CONTROLLERS = (
+    "clusterrole-aggregation-controller",
+    "daemonset-controller",
+    "deployment-controller",
+    "disruption-controller",
+    "garbage-collector-controller",
+    "namespace-controller",
+    "replicaset-controller",
+    "root-ca-certificate-publisher-controller",
+    "serviceaccount-controller",
+    "statefulset-controller",
+    "validatingadmissionpolicy-status-controller",
+)
+
+
+class ControlPlane:
+    """The control plane: start it as a context, or with `start()` and `close()`."""
+
+    def __init__(
+        self,
+        *,
+        crds: Sequence[Path] = (),
+        controllers: bool = True,
+        audit_policy: str | None = audit.POLICY,
+        fsync: bool = False,
+        api_server_flags: Sequence[str] = (),
+        etcd_flags: Sequence[str] = (),
+        keep_in: Path | None = None,
+    ) -> None:
+        """Makes a temporary folder with keys and certificates; starts nothing yet.
+
+        Args:
+            crds: Files or folders that are applied before the controllers start: the garbage collector looks for new
+                kinds only every 30 s.
+            controllers: Whether kube-controller-manager runs. Without it nothing deletes what is owned.
+            audit_policy: What the API server writes into its audit log; None for no log.
+            fsync: Whether etcd waits for the disk. Tests need not; a benchmark may want what a cluster has.
+            api_server_flags: More flags, such as `--watch-cache=false`; the last of two wins.
+            etcd_flags: More flags.
+            keep_in: Where logs are kept when the context ends with an error.
+
+        Raises:
+            MissingProgramsError: Programs are not built.
+        """
+        if absent := programs.missing():
+            raise programs.MissingProgramsError(programs.advice(absent))
+        sweep()
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+        self._crds = crds
+        self._with_controllers = controllers
+        self._audit_policy = audit_policy
+        self._fsync = fsync
+        self._flags = {"etcd": tuple(etcd_flags), "kube-apiserver": tuple(api_server_flags)}
+        self._keep_in = keep_in
+        self._authority = certificates.Authority(self.folder)
+        self._token_key = ec.generate_private_key(ec.SECP256R1())
+        self._components: dict[str, Program] = {}
+        self._kubeconfigs = 0
+        self.log_folder = self.folder / "logs"
+        self.log_folder.mkdir()
+        self.audit_log = self.log_folder / "audit.jsonl"
+        self._make_keys()
+
+    def _make_keys(self) -> None:
+        sign = self._authority.sign
+        local = ("127.0.0.1", "localhost")
+        self._etcd_pair = sign("etcd", "etcd", hosts=local)
+        self._etcd_client = sign("etcd-client", "kube-apiserver")
+        service = tuple(f"kubernetes{rest}" for rest in ("", ".default", ".default.svc"))
+        self._server_pair = sign("kube-apiserver", "kube-apiserver", hosts=(*local, "10.0.0.1", *service))
+        self._admin_pair = sign("admin", "admin", "system:masters")
+        self._controllers_pair = sign("kube-controller-manager", "system:kube-controller-manager")
+        self._sa_key = certificates.write_key(self.folder / "sa.key", self._token_key)
+        self._sa_public = certificates.write_public_key(self.folder / "sa.pub", self._token_key)
+        (self.folder / "audit.yaml").write_text(self._audit_policy or "")
+
+    # Life
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close(keep=True)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close(keep=kind is not None)
+
+    def start(self) -> None:
+        """Starts all and waits until all are ready.
+
+        Raises:
+            NotReadyError: A program did not come up; the text has the end of its log.
+        """
+        self._start("etcd", self._etcd)
+        self._start("kube-apiserver", self._api_server)
+        self.admin = self._access(self._admin_pair)
+        self.kubeconfig = self._write_kubeconfig("admin", self.admin)
+        self.api = Api(self.admin)
+        self._ensure("/api/v1/namespaces", "default")
+        if self._crds:
+            self.install_crds(*self._crds)
+        if self._with_controllers:
+            self._start("kube-controller-manager", self._controller_manager)
+        self._wait_for_account("default")
+
+    def close(self, *, keep: bool = False) -> Path | None:
+        """Ends all and removes the folder. Returns where the logs are, when they are to be kept."""
+        if hasattr(self, "api"):
+            self.api.close()
+        for component in reversed(self._components.values()):
+            with contextlib.suppress(RuntimeError):
+                component.kill()  # nobody needs its data any more
+        kept = None
+        if keep and self._keep_in and self.log_folder.exists():
+            kept = self._keep_in / f"{time.strftime('%Y%m%d-%H%M%S')}-{self.folder.name.removeprefix(PREFIX)}"
+            shutil.copytree(self.log_folder, kept)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return kept
+
+    def _start(self, name: str, make: Callable[[int], Program]) -> None:
+        """Starts a component on a port of its own, on another when somebody was faster."""
+        for left in range(TRIES, 0, -1):
+            program = make(free_port())
+            try:
+                program.start()
+            except NotReadyError as error:
+                program.kill()
+                if left == 1 or "address already in use" not in str(error):
+                    raise
+            else:
+                self._components[name] = program
+                return
+
+    @property
+    def etcd(self) -> Program:
+        """Where everything is stored."""
+        return self._components["etcd"]
+
+    @property
+    def api_server(self) -> Program:
+        """The API server; a restart keeps its port."""
+        return self._components["kube-apiserver"]
+
+    @property
+    def controller_manager(self) -> Program:
+        """The garbage collector, namespaces, ServiceAccounts, workloads."""
+        return self._components["kube-controller-manager"]
+
+    # The programs
+
+    def _etcd(self, port: int) -> Program:
+        self._etcd_access = Access(f"https://127.0.0.1:{port}", self._authority.certificate, *_files(self._etcd_client))
+        pair, authority = self._etcd_pair, self._authority.certificate
+        command = [
+            str(programs.find("etcd")),
+            f"--data-dir={self.folder / 'etcd'}",
+            f"--listen-client-urls={self._etcd_access.server}",
+            f"--advertise-client-urls={self._etcd_access.server}",
+            f"--cert-file={pair.certificate}",
+            f"--key-file={pair.key}",
+            f"--trusted-ca-file={authority}",
+            "--client-cert-auth=true",
+            "--listen-peer-urls=https://127.0.0.1:0",  # there are no peers
+            f"--peer-cert-file={pair.certificate}",
+            f"--peer-key-file={pair.key}",
+            f"--peer-trusted-ca-file={authority}",
+            "--peer-client-cert-auth=true",
+            "--log-level=warn",
+            f"--unsafe-no-fsync={str(not self._fsync).lower()}",
+            *self._flags["etcd"],
+        ]
+        return self._program("etcd", command, lambda: _answers(self._etcd_access, "/readyz"))
+
+    def _api_server(self, port: int) -> Program:
+        pair, client = self._server_pair, self._etcd_client
+        command = [
+            str(programs.find("kube-apiserver")),
+            "--bind-address=127.0.0.1",
+            "--advertise-address=127.0.0.1",
+            f"--secure-port={port}",
+            f"--cert-dir={self.folder}",
+            f"--tls-cert-file={pair.certificate}",
+            f"--tls-private-key-file={pair.key}",
+            f"--client-ca-file={self._authority.certificate}",
+            f"--etcd-servers={self._etcd_access.server}",
+            f"--etcd-cafile={self._authority.certificate}",
+            f"--etcd-certfile={client.certificate}",
+            f"--etcd-keyfile={client.key}",
+            "--authorization-mode=RBAC",
+            f"--service-account-issuer={tokens.ISSUER}",
+            f"--service-account-signing-key-file={self._sa_key}",
+            f"--service-account-key-file={self._sa_public}",
+            "--service-cluster-ip-range=10.0.0.0/24",
+            "--endpoint-reconciler-type=none",
+            "--allow-privileged=true",
+            # Without it a graceful end waits a minute for watches, the listener closed all the while.
+            "--shutdown-watch-termination-grace-period=500ms",
+            "--profiling=false",
+        ]
+        if self._audit_policy is not None:
+            command += [f"--audit-policy-file={self.folder / 'audit.yaml'}", f"--audit-log-path={self.audit_log}"]
+        command += self._flags["kube-apiserver"]
+        self._server = f"https://127.0.0.1:{port}"
+        access = self._access(self._admin_pair)
+        return self._program("kube-apiserver", command, lambda: _answers(access, "/readyz"))
+
+    def _controller_manager(self, port: int) -> Program:
+        kubeconfig = self._write_kubeconfig("kube-controller-manager", self._access(self._controllers_pair))
+        command = [
+            str(programs.find("kube-controller-manager")),
+            f"--kubeconfig={kubeconfig}",
+            "--bind-address=127.0.0.1",
+            f"--secure-port={port}",
+            f"--cert-dir={self.folder}",
+            f"--tls-cert-file={self._server_pair.certificate}",
+            f"--tls-private-key-file={self._server_pair.key}",
+            f"--client-ca-file={self._authority.certificate}",
+            f"--root-ca-file={self._authority.certificate}",
+            f"--service-account-private-key-file={self._sa_key}",
+            "--use-service-account-credentials=true",
+            "--leader-elect=false",
+            "--kube-api-qps=500",
+            "--kube-api-burst=1000",
+            "--profiling=false",
+            f"--controllers={','.join(CONTROLLERS)}",
+        ]
+        access = Access(f"https://127.0.0.1:{port}", self._authority.certificate, *_files(self._admin_pair))
+        return self._program("kube-controller-manager", command, lambda: _answers(access, "/healthz"))
+
+    def _program(self, name: str, command: list[str], is_ready: Callable[[], bool]) -> Program:
+        return Program(name, command, self.log_folder / f"{name}.log", is_ready=is_ready)
+
+    # Who one is
+
+    def _access(self, pair: certificates.Pair | None = None, token: str | None = None) -> Access:
+        certificate, key = _files(pair) if pair else (None, None)
+        return Access(self._server, self._authority.certificate, certificate, key, token)
+
+    def _write_kubeconfig(self, name: str, access: Access, namespace: str = "default") -> Path:
+        path = self.folder / f"{name}.kubeconfig"
+        path.touch(mode=0o600)
+        path.write_text(access.kubeconfig(namespace))
+        return path
+
+    def token_for(self, namespace: str, account: str, *, seconds: float = 3600, pod: str | None = None) -> str:
+        """A bound token of a ServiceAccount, by TokenRequest; a lifetime under ten minutes is signed by ourselves.
+
+        Args:
+            namespace: The ServiceAccount's namespace.
+            account: Its name.
+            seconds: The token's lifetime.
+            pod: The name of a Pod of that ServiceAccount: the token names it, and ends with it.
+        """
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}"
+        holder = self.api.get(f"/api/v1/namespaces/{namespace}/pods/{pod}") if pod else None
+        if seconds < tokens.SHORTEST:
+            return tokens.signed(self._token_key, self.api.get(path), holder, seconds)
+        spec: dict[str, Any] = {"expirationSeconds": int(seconds)}
+        if holder:
+            uid = holder["metadata"]["uid"]
+            spec["boundObjectRef"] = {"apiVersion": "v1", "kind": "Pod", "name": pod, "uid": uid}
+        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+        token: str = self.api.create(f"{path}/token", request)["status"]["token"]
+        return token
+
+    def kubeconfig_for(
+        self, namespace: str, account: str, *, seconds: float = 3600, pod: str | None = None, path: Path | None = None
+    ) -> Path:
+        """A kubeconfig with a token of a ServiceAccount; `path` writes it, whole, over an earlier one."""
+        token = self.token_for(namespace, account, seconds=seconds, pod=pod)
+        self._kubeconfigs += 1
+        written = self._write_kubeconfig(f"{account}-{self._kubeconfigs}", self._access(token=token), namespace)
+        return written.replace(path) if path else written
+
+    def kubeconfig_of_user(self, user: str, *groups: str) -> Path:
+        """A kubeconfig with a client certificate for a person that RBAC knows by this name and these groups."""
+        self._kubeconfigs += 1
+        name = f"user-{self._kubeconfigs}"
+        return self._write_kubeconfig(name, self._access(self._authority.sign(name, user, *groups)))
+
+    def api_as(self, kubeconfig: Path | None = None) -> Api:
+        """A connection of its own, as somebody or as the admin; close it. For threads, and to see what RBAC allows."""
+        return Api(Access.of(kubeconfig) if kubeconfig else self.admin)
+
+    def record(self, path: str, **query: Any) -> Recorder:
+        """A context that records every version of every object of a list."""
+        return Recorder(self.admin, path, **query)
+
+    # Doing
+
+    def kubectl(
+        self,
+        *arguments: str | Path,
+        stdin: str | bytes | None = None,
+        kubeconfig: Path | None = None,
+        check: bool = True,
+        seconds: float = 60,
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs kubectl, as the admin unless a kubeconfig says otherwise.
+
+        Raises:
+            AssertionError: It failed, and `check` is set; the text has what it said.
+        """
+        return self._run("kubectl", *arguments, stdin=stdin, kubeconfig=kubeconfig, check=check, seconds=seconds)
+
+    def helm(
+        self,
+        *arguments: str | Path,
+        stdin: str | bytes | None = None,
+        kubeconfig: Path | None = None,
+        check: bool = True,
+        seconds: float = 60,
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs helm, with folders of its own, as the admin unless a kubeconfig says otherwise.
+
+        Raises:
+            AssertionError: It failed, and `check` is set; the text has what it said.
+        """
+        return self._run("helm", *arguments, stdin=stdin, kubeconfig=kubeconfig, check=check, seconds=seconds)
+
+    def _run(
+        self,
+        name: str,
+        *arguments: str | Path,
+        stdin: str | bytes | None,
+        kubeconfig: Path | None,
+        check: bool,
+        seconds: float,
+    ) -> subprocess.CompletedProcess[str]:
+        home = self.folder / "client"
+        environment = clean_environment(
+            HOME=str(home),
+            KUBECONFIG=str(kubeconfig or self.kubeconfig),
+            KUBECACHEDIR=str(home / "kube"),
+            HELM_CACHE_HOME=str(home / "helm" / "cache"),
+            HELM_CONFIG_HOME=str(home / "helm" / "config"),
+            HELM_DATA_HOME=str(home / "helm" / "data"),
+        )
+        command = [str(programs.find(name)), *map(str, arguments)]
+        data = stdin.encode() if isinstance(stdin, str) else stdin
+        done = subprocess.run(
+            command,
+            env=environment,
+            input=data,
+            stdin=subprocess.DEVNULL if data is None else None,
+            capture_output=True,
+            timeout=seconds,
+            check=False,
+        )
+        out, err = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+        if check and done.returncode != 0:
+            said = "\n".join(part for part in (err.strip(), out.strip()) if part)
+            shown = " ".join(map(str, arguments))
+            raise AssertionError(f"{name} {shown} ended with {done.returncode}:\n{said}")
+        return subprocess.CompletedProcess(command, done.returncode, out, err)
+
+    def apply(self, what: str | Path, *options: str, namespace: str | None = None) -> str:
+        """Applies manifests, given as text or as a file or folder, on the server's side. Returns what kubectl said."""
+        where = ["--namespace", namespace] if namespace else []
+        common = ["apply", "--server-side", "--force-conflicts", *where, *options]
+        if isinstance(what, Path):
+            return self.kubectl(*common, "--recursive", "--filename", what).stdout
+        return self.kubectl(*common, "--filename", "-", stdin=what).stdout
+
+    def install_crds(self, *paths: Path) -> None:
+        """Applies manifests and waits until every CustomResourceDefinition is served."""
+        for path in paths:
+            self.apply(path)
+        self.kubectl("wait", "--for=condition=Established", "--timeout=30s", "customresourcedefinitions", "--all")
+
+    def create_namespace(self, name: str | None = None, **labels: str) -> str:
+        """Makes a namespace and waits until Pods can be created in it. Returns its name, random unless given."""
+        name = name or f"test-{secrets.token_hex(4)}"
+        self.api.create("/api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
+        self._wait_for_account(name)
+        return name
+
+    def delete_namespace(self, name: str) -> None:
+        """Asks for a namespace's end and does not wait. Its Pods go at once: no kubelet will confirm their end."""
+        self.api.delete(f"/api/v1/namespaces/{name}/pods", gracePeriodSeconds=0)
+        self.api.delete(f"/api/v1/namespaces/{name}")
+
+    def _wait_for_account(self, namespace: str) -> None:
+        """Pods need their namespace's default ServiceAccount; without controllers nobody but us makes it."""
+        accounts = f"/api/v1/namespaces/{namespace}/serviceaccounts"
+        if not self._with_controllers:
+            self._ensure(accounts, "default")
+        wait_until(
+            lambda: self.api.find(f"{accounts}/default") is not None,
+            20,
+            lambda: f"no default ServiceAccount in {namespace}",
+        )
+
+    def _ensure(self, path: str, name: str) -> None:
+        try:
+            self.api.create(path, {"metadata": {"name": name}})
+        except ApiError as error:
+            if error.code != 409:
+                raise
+
+    def audit_requests(self, user: str | None = None) -> list[audit.Request]:
+        """What the audit log has so far, of one user (`system:serviceaccount:NAMESPACE:NAME`) or of all."""
+        return [r for r in audit.read(self.audit_log) if user is None or r.user == user]
+
+    # Trouble
+
+    def compact(self) -> int:
+        """Makes etcd forget every version but the current one of each object. Returns the revision it kept.
+
+        A watch or a page that the API server has to get from etcd from before that is answered with 410.
+        """
+        with Api(self._etcd_access) as etcd:
+            current = int(etcd.create("/v3/kv/range", {"key": "AA=="})["header"]["revision"])
+            etcd.create("/v3/kv/compaction", {"revision": current, "physical": True})
+        return current
+
+    def expire_watches(self) -> None:
+        """Ends every watch, and every resourceVersion that a client knows is too old to go on from: it gets 410.
+
+        An API server answers watches from its cache. A new one's cache begins where etcd stands, so it is enough that
+        something was written since the client last heard, and that the API server starts again; the compaction takes
+        from it the way back through etcd.
+        """
+        self.api_server.stop()
+        with Api(self._etcd_access) as etcd:
+            etcd.create("/v3/kv/put", {"key": "c2lwZ3c=", "value": "AA=="})  # a write that no client hears of
+        self.compact()
+        self.api_server.start()
+
+
+def _files(pair: certificates.Pair) -> tuple[Path, Path]:
+    return pair.certificate, pair.key
+
+
+def _answers(access: Access, path: str) -> bool:
+    """Whether the server answers 200 there, soon."""
+    with Api(access, seconds=2) as api:
+        try:
+            api.get(path)
+        except ApiError:
+            return False
+        return True
+
+
+def sweep() -> None:
+    """Removes folders of control planes whose owner was killed before it could."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        owner = folder.name.removeprefix(PREFIX).partition("-")[0]
+        if owner.isdigit() and not Path(f"/proc/{owner}").exists():
+            shutil.rmtree(folder, ignore_errors=True)
