@@ -1,7 +1,7 @@
 """What earlier versions wrote: today's code reads it, gives the same revisions, and would write none of it anew.
 
 `tests/fixtures/releases/VERSION/` is what that version wrote; tools/keep_release.py adds a folder for each release. If
-a test here fails, an update would replace gateways on every switch: mend the code, never the folder of a tagged version.
+a test here fails, an update would replace gateways on every switch: mend the code, never a tagged version's folder.
 """
 
 from __future__ import annotations
