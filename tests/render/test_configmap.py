@@ -345,7 +345,7 @@ BOMB = '<!DOCTYPE include [<!ENTITY a "aaaaaaaaaa">' + "".join(
 ATTACKS = {
     "entity bomb": ("<include>", f"{BOMB}]><include>"),
     "entity bomb in a value": ("sip.example.com", "&j;"),
-    "outside document type": ("<include>", '<!DOCTYPE include SYSTEM "http://192.0.2.1/x.dtd"><include>'),
+    "outside document type": ("<include>", '<!DOCTYPE include SYSTEM "http://example.com/x.dtd"><include>'),
     "outside entity": ("<include>", '<!DOCTYPE include [<!ENTITY a SYSTEM "file:///etc/passwd">]><include>'),
     "command": ("    <variables>", '    <X-PRE-PROCESS cmd="exec" data="id"/>\n    <variables>'),
     "command in a comment": ("    <variables>", "    <!--#exec id-->\n    <variables>"),
