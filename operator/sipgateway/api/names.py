@@ -30,6 +30,9 @@ FIELD_MANAGER = "sipgateway-operator"
 #: The names of the objects that the operator makes begin with it.
 OBJECT_PREFIX = "sipgateway-"
 
+#: Name of the agent's container in a switch pod.
+AGENT_CONTAINER = "sipgateway-agent"
+
 DEFAULT_SWITCH = "default"
 DEFAULT_PROFILE = "external"
 

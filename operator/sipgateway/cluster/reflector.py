@@ -1,0 +1,101 @@
+"""Keeps a view of one collection current: a paged LIST, then a watch, a LIST again when the watch lost its place.
+
+In: a path and a label selector. Out: calls of `on_object`, `on_gone` and `on_listed`, in order, each quick and without
+I/O. No DELETED event comes after a 410, so each LIST says which objects are still there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sipgateway.cluster.client import Api, ApiError, Obj
+
+#: Seconds between LISTs that no lost watch asked for: an event is a hint, and hints get lost.
+RESYNC = 600.0
+
+#: Seconds of the first and the longest wait after a failure.
+_WAIT_FIRST, _WAIT_MAX = 0.2, 10.0
+
+
+@dataclass(slots=True)
+class Reflector:
+    """One collection in one namespace, or in all.
+
+    Attributes:
+        name: for logs and metrics.
+        path: URL path of the collection.
+        on_object: told of each object that is there, as listed, added or modified.
+        on_gone: told of each object that is there no more, with its last state.
+        on_listed: told of the uids of all objects that a whole LIST gave, before later events: what is not among them
+            is gone.
+        on_trouble: told of each failure; the reflector goes on by itself.
+        selector: label selector.
+        synced: set when the first LIST was taken in whole.
+        restarts: how often the watch had to begin again.
+    """
+
+    api: Api
+    name: str
+    path: str
+    on_object: Callable[[Obj], object]
+    on_gone: Callable[[Obj], None]
+    on_listed: Callable[[frozenset[str]], None]
+    on_trouble: Callable[[str, ApiError], None] = lambda _name, _error: None
+    selector: str = ""
+    resync: float = RESYNC
+    synced: asyncio.Event = field(default_factory=asyncio.Event)
+    restarts: int = 0
+    _random: random.Random = field(default_factory=random.SystemRandom)
+
+    async def run(self) -> None:
+        """Runs until it is cancelled."""
+        version = ""
+        failures = 0
+        listed_at = float("-inf")
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                if not version or loop.time() - listed_at > self.resync:
+                    version = await self._list()
+                    listed_at = loop.time()
+                    self.synced.set()
+                version = await self._watch(version)
+                failures = 0
+            except ApiError as error:
+                self.restarts += 1
+                if error.expired or not error.transient:
+                    version = ""
+                if not error.expired:
+                    self.on_trouble(self.name, error)
+                    await asyncio.sleep(max(wait(failures, self._random), error.retry_after))
+                    failures += 1
+
+    async def _list(self) -> str:
+        seen: set[str] = set()
+        version = ""
+        async for page in self.api.pages(self.path, selector=self.selector):
+            for obj in page.items:
+                seen.add(obj["metadata"]["uid"])
+                self.on_object(obj)
+            version = page.version
+        self.on_listed(frozenset(seen))
+        return version
+
+    async def _watch(self, version: str) -> str:
+        """Follows the watch until the server ends it; returns where to go on."""
+        seconds = self._random.randint(180, 300)  # so that not all watches of all replicas end together
+        async for event in self.api.watch(self.path, version, selector=self.selector, seconds=seconds):
+            version = event.object["metadata"]["resourceVersion"]
+            if event.type == "DELETED":
+                self.on_gone(event.object)
+            elif event.type in {"ADDED", "MODIFIED"}:
+                self.on_object(event.object)
+        return version
+
+
+def wait(failures: int, source: random.Random) -> float:
+    """Seconds before the next try: doubling up to ten, with jitter so that replicas do not come together."""
+    return float(min(_WAIT_FIRST * 2 ** min(failures, 10), _WAIT_MAX) * source.uniform(0.5, 1.0))

@@ -1,0 +1,40 @@
+"""Every code of this room's errors: what the API server, or the objects in it, can do to us.
+
+In: nothing. Out: `Code` values that make findings; docs/codes.md lists them.
+A code is part of the contract (conditions, Events, exit codes): it is never renamed and never reused.
+"""
+
+from __future__ import annotations
+
+from sipgateway.api.codes import Code
+
+CONFIG_MAP_FOREIGN = Code(
+    "ConfigMapForeign",
+    "A ConfigMap of the name that this gateway needs exists, and sipgateway did not make it.",
+    "It is never overwritten: whoever made it may need it.",
+    "Delete or rename that ConfigMap; the gateway follows by itself.",
+)
+FLEET_KEYS_MISSING = Code(
+    "FleetKeysMissing",
+    "The Secret with the fleet's keys is gone, while ConfigMaps that were made with it exist.",
+    "New keys are never made silently: every switch would replace every gateway.",
+    "Restore the Secret from a backup; or start over: delete the fleet's ConfigMaps, and new keys are made.",
+)
+FLEET_KEYS_UNUSABLE = Code(
+    "FleetKeysUnusable",
+    "The Secret with the fleet's keys cannot be used.",
+    "Without a whole set of keys no credentials can be sealed and no ConfigMap can be signed.",
+    "Restore the Secret from a backup.",
+)
+WRITE_REFUSED = Code(
+    "WriteRefused",
+    "The API server refuses a write of sipgateway.",
+    "A quota, an admission policy or missing permissions are in the way; the last good version stays on the switches.",
+    "See the API server's words in the message. It is tried again by itself.",
+)
+LEASE_FORBIDDEN = Code(
+    "LeaseForbidden",
+    "The Lease for leader election may not be used.",
+    "Without it two replicas could act at once.",
+    "Apply the shipped Role in the namespace of the Lease, or name another one: `--lease-namespace`.",
+)

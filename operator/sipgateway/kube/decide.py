@@ -1,0 +1,212 @@
+"""What one SipGateway's ConfigMap shall be: a decision over what the world is known to be. No I/O and no clock.
+
+In: the world and a key. Out: a `Decision`, and the record's verdict renewed. The order of the questions is the
+order in which a person would want the answers: is it there, is it suspended, is it right in itself, are its Secrets
+there, is the name its own, are there keys, is the name free.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, replace
+
+from sipgateway.api.accept import accept
+from sipgateway.api.codes import objects
+from sipgateway.api.gateway import Gateway
+from sipgateway.api.parse import parse_sipgateway
+from sipgateway.api.spec import SipGateway
+from sipgateway.errors import Finding, Severity
+from sipgateway.kube.codes import FLEET_KEYS_MISSING
+from sipgateway.kube.records import (
+    ConfigMapRecord,
+    GatewayRecord,
+    Key,
+    Name,
+    Verdict,
+    content_digest,
+    sipgateway_object,
+)
+from sipgateway.kube.world import World
+from sipgateway.render import configmap
+from sipgateway.render.xml import RenderError
+
+
+class Action(enum.Enum):
+    """What is to be done about the ConfigMap."""
+
+    NOTHING = "nothing"
+    WRITE = "write"
+    DELETE = "delete"
+    WAIT = "wait"  # another ConfigMap still carries the name; its change brings the next look
+    MAKE_KEYS = "make keys"
+    CLEAR = "clear"  # the SipGateway is gone: its ConfigMap goes, once a GET says so too
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is to be done, and what was known when it was decided.
+
+    Attributes:
+        body: what to write.
+        before: the ConfigMap as it was known; a write or a deletion is of exactly that one.
+        drift: whether somebody else changed or deleted it.
+        first: whether this is the first look since the start: what another release wrote may mean the same.
+    """
+
+    action: Action
+    record: GatewayRecord | None = None
+    body: configmap.Body | None = None
+    before: ConfigMapRecord | None = None
+    drift: bool = False
+    first: bool = False
+
+
+def decide(world: World, key: Key) -> Decision:
+    """Decides about one SipGateway and renews its verdict."""
+    record = world.gateways.get(key)
+    before = world.config_maps.get(key)
+    if record is None:
+        return Decision(Action.CLEAR if before is not None else Action.NOTHING, None, None, before)
+    return _decide(world, record, before)
+
+
+def _decide(world: World, record: GatewayRecord, before: ConfigMapRecord | None) -> Decision:
+    verdict = record.verdict
+    if record.suspend:
+        record.verdict = Verdict(record.generation, ("suspended",))
+        return Decision(Action.DELETE if before is not None else Action.NOTHING, record, None, before)
+    inputs = _inputs(world, record)
+    if verdict is not None and verdict.inputs == inputs and _settled(verdict, before):
+        if verdict.generation != record.generation:
+            record.verdict = replace(verdict, generation=record.generation)
+        return Decision(Action.NOTHING, record, None, before)
+    sip, effective, findings = _accepted(world, record)
+    refusals = tuple(f for f in findings if f.severity is Severity.ERROR)
+    warnings = tuple(f for f in findings if f.severity is Severity.WARNING)
+
+    def judged(*more: Finding, desired: bytes = b"", failure: Finding | None = None) -> None:
+        registers = True if effective is None else effective.registers
+        record.verdict = Verdict(record.generation, inputs, (*refusals, *more), warnings, registers, desired, failure)
+
+    world.judged(record, refused=effective is None)
+    if sip is None or effective is None:
+        judged()
+        return _held(world, record, before)
+    winner = _winner(world, record.name)
+    if winner is not None and winner.key != record.key:
+        judged(_lost(sip, winner))
+        return _held(world, record, before)
+    keys = world.keys.get(record.name.fleet)
+    if keys is None:
+        if any(True for _ in world.sealed_in(record.name.fleet)):
+            judged(failure=_keys_missing(record))
+            return Decision(Action.NOTHING, record, None, before)
+        judged()
+        return Decision(Action.MAKE_KEYS, record, None, before)
+    if keys.keys is None:
+        judged(failure=keys.finding)
+        return Decision(Action.NOTHING, record, None, before)
+    others = world.holders(record.name) - {record.key}
+    if others:
+        judged()
+        world.wait_for(record.name, record.key)
+        if before is not None and world.waits_in_circle(record.key):
+            return Decision(Action.DELETE, record, None, before)  # two swap names: one of them makes room
+        return Decision(Action.WAIT, record, None, before)
+    try:
+        body = configmap.build(
+            effective,
+            namespace=record.key.namespace,
+            switch=record.name.fleet.switch,
+            object_name=record.key.name,
+            keys=keys.keys,
+        )
+    except RenderError as error:
+        world.judged(record, refused=True)
+        judged(error.finding)
+        return _held(world, record, before)
+    desired = body_digest(body, record.uid)
+    judged(desired=desired)
+    if before is not None and before.digest == desired:
+        record.published = desired
+        return Decision(Action.NOTHING, record, body, before)
+    drift = record.published == desired
+    return Decision(Action.WRITE, record, body, before, drift, first=verdict is None)
+
+
+def body_digest(body: configmap.Body, owner: str) -> bytes:
+    """The digest that a ConfigMap of this body and owner has."""
+    return content_digest(body.data, body.labels, owner)
+
+
+def _accepted(world: World, record: GatewayRecord) -> tuple[SipGateway | None, Gateway | None, tuple[Finding, ...]]:
+    sip, findings = parse_sipgateway(sipgateway_object(record))
+    if sip is None:
+        return None, None, findings
+    effective, more = accept(sip, world.secrets_of(record))
+    return sip, effective, (*findings, *more)
+
+
+def _winner(world: World, name: Name) -> GatewayRecord | None:
+    """Who has a name; whoever was not judged since its last change is judged for it: nobody loses to a mistake."""
+
+    def refused(record: GatewayRecord) -> bool:
+        if record.refused is None:
+            world.judged(record, refused=_accepted(world, record)[1] is None)
+        return record.refused is True
+
+    return world.winner(name, refused)
+
+
+def _inputs(world: World, record: GatewayRecord) -> tuple[object, ...]:
+    """What a verdict depends on, besides who else wants or holds the name."""
+    secrets = tuple(
+        world.secrets[k].version if (k := Key(record.key.namespace, n)) in world.secrets else None
+        for n in record.secrets
+    )
+    keys = world.keys.get(record.name.fleet)
+    winner = _winner(world, record.name)
+    return (
+        hash(record.document),
+        record.uid,
+        secrets,
+        None if keys is None else keys.version,
+        None if winner is None else winner.key,
+    )
+
+
+def _settled(verdict: Verdict, before: ConfigMapRecord | None) -> bool:
+    """Whether the verdict, made from equal inputs, still holds for the ConfigMap as it is."""
+    return bool(verdict.desired) and before is not None and before.digest == verdict.desired
+
+
+def _held(world: World, record: GatewayRecord, before: ConfigMapRecord | None) -> Decision:
+    """A refused SipGateway keeps what it was last good for, unless the name of that belongs to another one by now."""
+    if before is None or before.name is None:
+        return Decision(Action.NOTHING, record, None, before)
+    winner = _winner(world, before.name)
+    if winner is None or winner.key == record.key:
+        return Decision(Action.NOTHING, record, None, before)
+    return Decision(Action.DELETE, record, None, before)
+
+
+def _lost(sip: SipGateway, winner: GatewayRecord) -> Finding:
+    field = "metadata.name" if sip.spec.gateway_name is None else "spec.gatewayName"
+    held = winner.name != Name(winner.name.fleet, sip.gateway_name)
+    older = "which still holds it in the version that it was last good for" if held else "which is older"
+    return objects.GATEWAY_NAME_TAKEN.finding(
+        field,
+        f"the gateway name {sip.gateway_name} on switch {sip.spec.switch} belongs to SipGateway {winner.key}, {older}; "
+        "a second one would be a ghost that no command reaches (fact 11).",
+        f"Choose another gatewayName, or delete or suspend {winner.key}: this one then takes over.",
+    )
+
+
+def _keys_missing(record: GatewayRecord) -> Finding:
+    namespace, switch = record.name.fleet
+    return FLEET_KEYS_MISSING.because(
+        "",
+        f"Secret {namespace}/sipgateway-{switch}-keys is gone, while ConfigMaps made with it exist.",
+        "Restore it from a backup. Or start over, which replaces every gateway of the fleet once: "
+        f"kubectl -n {namespace} delete configmap -l sipgateway.dev/switch={switch},app.kubernetes.io/name=sipgateway",
+    )

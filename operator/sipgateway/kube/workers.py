@@ -1,0 +1,181 @@
+"""One worker per fleet: takes hints, decides, writes ConfigMaps. A slow or failing gateway delays no other one.
+
+In: hints from the world. Out: ConfigMaps as they should be, and a hint for the status of each gateway looked at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from sipgateway.cluster.lease import DeposedError
+from sipgateway.kube.decide import Action, Decision, decide
+from sipgateway.kube.hints import HintQueue
+from sipgateway.kube.metrics import Metrics
+from sipgateway.kube.publish import Outcome, Publisher
+from sipgateway.kube.records import FleetId, Key
+from sipgateway.kube.world import World
+from sipgateway.reconcile.backoff import Retry
+
+log = logging.getLogger("sipgateway.reconcile")
+
+#: Writes of one fleet that are under way at once.
+_AT_ONCE = 4
+
+#: Looks in a row at one gateway, each for what changed during the one before; then others get their turn.
+_TRIES = 5
+
+#: Seconds between looks at what failed on its own account: a foreign ConfigMap, a quota.
+_RECHECK_MAX = 60.0
+
+
+@dataclass(slots=True)
+class Workers:
+    """The workers of all fleets.
+
+    Attributes:
+        judge: told of each gateway whose status may have to change.
+        restored: told of each gateway whose ConfigMap somebody had changed or deleted.
+        deposed: told once when we do not lead any more.
+    """
+
+    world: World
+    publisher: Publisher
+    metrics: Metrics
+    judge: Callable[[Key], None]
+    restored: Callable[[Key], None]
+    deposed: Callable[[DeposedError], None]
+    _queues: dict[FleetId, HintQueue[Key]] = field(default_factory=dict)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _retries: dict[Key, Retry] = field(default_factory=dict)
+    _fleet_of: dict[Key, FleetId] = field(default_factory=dict)
+    _stopping: bool = False
+
+    def hint(self, key: Key, *, routine: bool = False) -> None:
+        """A gateway's ConfigMap may have to change."""
+        if not self._stopping:
+            self._queue(self._fleet(key)).put(key, routine=routine)
+
+    @property
+    def depth(self) -> int:
+        """How many gateways wait."""
+        return sum(queue.depth for queue in self._queues.values())
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits and nothing is under way."""
+        return all(queue.idle for queue in self._queues.values())
+
+    async def stop(self, patience: float) -> None:
+        """Finishes the writes in hand, takes up no more.
+
+        Args:
+            patience: seconds after which they are given up.
+        """
+        self._stopping = True
+        for queue in self._queues.values():
+            queue.close()
+        tasks = list(self._tasks)
+        for task in tasks:
+            if task.get_name() != "writing":
+                task.cancel()
+        if tasks:
+            await asyncio.wait([t for t in tasks if t.get_name() == "writing"] or tasks, timeout=patience)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _fleet(self, key: Key) -> FleetId:
+        """The fleet whose worker has a key; while it is worked on it stays with that one."""
+        record = self.world.gateways.get(key)
+        if record is not None:
+            fleet = record.name.fleet
+        elif (before := self.world.config_maps.get(key)) is not None and before.name is not None:
+            fleet = before.name.fleet
+        else:
+            fleet = FleetId(key.namespace, "")
+        known = self._fleet_of.get(key)
+        if known is not None and known != fleet and self._queues[known].holds(key):
+            return known
+        self._fleet_of[key] = fleet
+        return fleet
+
+    def _queue(self, fleet: FleetId) -> HintQueue[Key]:
+        queue = self._queues.get(fleet)
+        if queue is None:
+            queue = self._queues[fleet] = HintQueue()
+            for _ in range(_AT_ONCE):
+                task = asyncio.create_task(self._work(queue), name=f"fleet {fleet}")
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+        return queue
+
+    async def _work(self, queue: HintQueue[Key]) -> None:
+        me = asyncio.current_task()
+        name = me.get_name() if me is not None else ""
+        while not self._stopping:
+            key, since = await queue.get()
+            if me is not None:
+                me.set_name("writing")
+            try:
+                await self._look(key, since)
+            except DeposedError as error:
+                self.deposed(error)
+                return
+            except Exception:
+                log.exception("a look at %s failed; it is tried again", key, extra={"gateway": str(key)})
+                self._retry(key, 0.0)
+            finally:
+                if me is not None:
+                    me.set_name(name)
+                queue.done(key)
+            await asyncio.sleep(0)  # decisions take no I/O: others get their turn
+
+    async def _look(self, key: Key, since: float) -> None:
+        tries = 0
+        while True:
+            decision = decide(self.world, key)
+            outcome = await self.publisher.carry_out(key, decision)
+            tries += 1
+            if not outcome.look_again:
+                break
+            if tries == _TRIES:
+                self._retry(key, 0.0)
+                break
+        self._took(key, decision, outcome, since)
+        self.judge(key)
+
+    def _took(self, key: Key, decision: Decision, outcome: Outcome, since: float) -> None:
+        record = self.world.gateways.get(key)
+        if outcome.failure is not None and record is not None and record.verdict is not None:
+            if record.verdict.failure != outcome.failure:
+                log.error("%s", outcome.failure, extra={"gateway": str(key), "generation": record.generation})
+            record.verdict = replace(record.verdict, failure=outcome.failure, inputs=())
+        if outcome.retry is not None:
+            self._retry(key, outcome.retry)
+            return
+        self._retries.pop(key, None)
+        if not outcome.done:
+            return
+        if decision.action in {Action.WRITE, Action.DELETE, Action.CLEAR}:
+            self.metrics.reconcile_seconds.observe(asyncio.get_running_loop().time() - since)
+            generation = record.generation if record is not None else 0
+            log.info(
+                "ConfigMap of %s: %s",
+                key,
+                decision.action.value,
+                extra={"gateway": str(key), "generation": generation, "fleet": str(self._fleet_of.get(key, ""))},
+            )
+        if outcome.restored:
+            self.restored(key)
+        self.metrics.last_success.set(time.time())
+
+    def _retry(self, key: Key, at_least: float) -> None:
+        now = asyncio.get_running_loop().time()
+        retry = self._retries[key] = Retry.after(self._retries.get(key), now)
+        seconds = min(max(retry.not_before - now, at_least), _RECHECK_MAX)
+        queue = self._queue(self._fleet(key))
+        asyncio.get_running_loop().call_soon(queue.put_later, key, seconds)
