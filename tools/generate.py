@@ -30,6 +30,8 @@ ROOMS = {
     "source": "Files and folders",
     "esl": "The switch's event socket",
     "agent": "The agent",
+    "kube": "The operator",
+    "cluster": "The way to the API server",
     "simulator": "The simulator",
     "cli": "The command line",
 }
