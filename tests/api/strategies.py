@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from hypothesis import strategies as st
@@ -152,3 +153,54 @@ def specs(draw: st.DrawFn, *, dirt: bool = True) -> dict[str, Any]:
     for field in draw(st.lists(st.sampled_from(sorted(spec)), max_size=1)):
         del spec[field]
     return spec
+
+
+#: Any JSON that an API server can be sent: no lone surrogates, integers of 64 bits.
+_sent: st.SearchStrategy[Any] = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(-1e9, 1e9), dirty),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(dirty, inner, max_size=3)),
+    max_leaves=6,
+)
+_field_names = st.one_of(
+    st.sampled_from((*SPEC_FIELDS, "password", "cid-type", "expire-seconds", "name", "value", "event", "direction")),
+    dirty,
+)
+
+
+@st.composite
+def broken(draw: st.DrawFn) -> dict[str, Any]:
+    """A spec in which one place, however deep, holds any JSON, lacks a field, has one too many or is too long."""
+    spec: dict[str, Any] = copy.deepcopy(draw(specs()))
+    places: list[tuple[Any, Any]] = []
+
+    def walk(value: Any) -> None:
+        inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        for key, child in inner:
+            places.append((value, key))
+            walk(child)
+
+    walk(spec)
+    into, key = draw(st.sampled_from(places))
+    how = draw(st.sampled_from(("anything", "gone", "more", "long")))
+    if how == "gone":
+        del into[key]
+    elif how == "more":
+        inside = into[key] if isinstance(into[key], dict) else spec
+        inside[draw(_field_names)] = draw(_sent)
+    elif how == "long":
+        unit = draw(st.sampled_from(("a", "\u00e9", "a.", "\U0001f4de")))
+        into[key] = unit * (
+            draw(st.sampled_from((63, 64, 128, 253, 255, 1024, 2048))) // len(unit) + draw(st.integers(-1, 1))
+        )
+    else:
+        into[key] = draw(_sent)
+    return spec
+
+
+#: Names of objects, good and bad.
+object_names = st.one_of(
+    st.sampled_from(
+        ("acme", "all", "sip.example.com", "192.0.2.7", "a..b", "Acme", "_all_", "a" * 242, "a" * 243, "a" * 254)
+    ),
+    dirty.filter(bool),
+)

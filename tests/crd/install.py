@@ -1,7 +1,7 @@
 """What is shipped in crds/ and manifests/, installed on a control plane with the names that a test wants.
 
 In: the shipped files, namespaces and a ServiceAccount's name. Out: the same objects under those names, as values or
-installed. Nothing is added and nothing left out, so that a test of the operator runs with the rights that users give it.
+installed. Nothing is added and nothing left out: a test of the operator runs with the rights that users give it.
 """
 
 from __future__ import annotations

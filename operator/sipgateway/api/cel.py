@@ -65,6 +65,9 @@ def _or(field: str, otherwise: str) -> str:
     return f"(has(self.{field}) ? self.{field} : {otherwise})"
 
 
+_CONTROL = holds("self", grammar.CONTROL)
+
+
 def _proxy_rule(pattern: str) -> str:
     return (
         f"{whole('self', pattern)} && !{holds('self', grammar.RESERVED_PROXY_PARAM)} && "
@@ -80,20 +83,31 @@ def of_parameter(param: Param) -> tuple[Rule, ...]:
         return (Rule(code, f"self >= {param.minimum}", message=f"{why} {code.action}"),)
     if param.kind is not Kind.TEXT or param.choices or param.refused is not None:
         return ()
-    pattern = grammar.pattern(param.grammar)
-    if param.grammar is Grammar.PROXY:
-        scheme = r"(?i)^sips?:"
-        return (
-            Rule(parameters.PROXY_SCHEME, f"!{holds('self', scheme)}"),
-            Rule(parameters.PROXY_INVALID, f"{holds('self', scheme)} || ({_proxy_rule(pattern)})"),
+    # An empty text is refused by minLength, and only for being empty.
+    if param.grammar is Grammar.TEXT:
+        return (Rule(parameters.CONTROL_CHARACTER, f"!{_CONTROL}"),)
+    return (
+        Rule(parameters.CONTROL_CHARACTER, f"!{_CONTROL}"),
+        *(Rule(code, f"self == '' || {_CONTROL} || ({expression})") for code, expression in _of_grammar(param.grammar)),
+    )
+
+
+def _of_grammar(of: Grammar) -> tuple[tuple[Code, str], ...]:
+    """Codes and what must hold of a text that is not empty and has no control characters."""
+    pattern = grammar.pattern(of)
+    if of is Grammar.PROXY:
+        scheme = holds("self", r"(?i)^sips?:")
+        return (parameters.PROXY_SCHEME, f"!{scheme}"), (
+            parameters.PROXY_INVALID,
+            f"{scheme} || ({_proxy_rule(pattern)})",
         )
-    if param.grammar is Grammar.HOST_OR_URI:
-        return (Rule(parameters.SIP_URI_INVALID, _proxy_rule(pattern)),)
-    if param.grammar is Grammar.URI_PARAMS:
+    if of is Grammar.HOST_OR_URI:
+        return ((parameters.SIP_URI_INVALID, _proxy_rule(pattern)),)
+    if of is Grammar.URI_PARAMS:
         reserved = f"!{holds('self', grammar.RESERVED_CONTACT_PARAM)}"
         once = f"!{holds('self', grammar.TWICE)}"
-        return (Rule(parameters.URI_PARAMS_INVALID, f"{whole('self', pattern)} && {reserved} && {once}"),)
-    return (Rule(CODE_OF_GRAMMAR[param.grammar], whole("self", pattern)),)
+        return ((parameters.URI_PARAMS_INVALID, f"{whole('self', pattern)} && {reserved} && {once}"),)
+    return ((CODE_OF_GRAMMAR[of], whole("self", pattern)),)
 
 
 _REGISTERS = "(!has(self.register) || self.register)"
@@ -142,6 +156,7 @@ ON_SPEC: tuple[Rule, ...] = (
     Rule(
         together.EXTENSION_NOT_USER,
         f"!(has(self.extensionInContact) && self.extensionInContact) || !{_given('extension')} || "
+        f"{holds('self.extension', grammar.CONTROL)} || "
         f"{whole('self.extension', grammar.pattern(Grammar.USER))}",
         ".extension",
     ),
@@ -157,6 +172,7 @@ ON_OBJECT: tuple[Rule, ...] = (
         structure.GATEWAY_NAME_RESERVED,
         "has(self.spec.gatewayName) || "
         f"!(self.metadata.name in [{', '.join(repr(n) for n in sorted(RESERVED_GATEWAY_NAMES))}])",
+        ".metadata.name",
     ),
     Rule(
         together.NO_DESTINATION,
@@ -200,7 +216,8 @@ ON_FIELD: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
         "variables.": (
             Rule(
                 lists.VARIABLE_LINE_END,
-                f"!{holds('self.name', '(?i)^~?sip_')} || (self.name.lowerAscii() in [{_BODIES}]) || "
+                f"self.value == '' || !{holds('self.name', '(?i)^~?sip_')} || "
+                f"(self.name.lowerAscii() in [{_BODIES}]) || "
                 f"{whole('self.value', grammar.pattern(Grammar.TEXT))} || "
                 f"!{whole('self.value', f'[^{grammar.NOT_XML}]*')}",
                 ".value",
@@ -211,6 +228,7 @@ ON_FIELD: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
             Rule(lists.VARIABLE_RESERVED, f"self.lowerAscii() != '{REVISION_VARIABLE}'"),
             Rule(
                 lists.VARIABLE_HEADER_INVALID,
+                f"!{whole('self', grammar.VARIABLE_NAME)} || "
                 f"!{holds('self', f'^(?:{grammar.HEADER_VARIABLE})')} || {whole('self', grammar.HEADER_VARIABLE_GOOD)}",
             ),
         ),
@@ -235,6 +253,6 @@ ON_FIELD: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
             Rule(lists.EXTRA_PARAM_MODELLED, f"!(self.lowerAscii() in [{_MODELLED}])"),
             Rule(lists.EXTRA_PARAM_NAME_INVALID, whole("self", grammar.PARAMETER_NAME)),
         ),
-        "extraParams.value": (Rule(parameters.CONTROL_CHARACTER, whole("self", grammar.pattern(Grammar.TEXT))),),
+        "extraParams.value": (Rule(parameters.CONTROL_CHARACTER, f"!{_CONTROL}"),),
     }
 )

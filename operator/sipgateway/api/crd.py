@@ -171,10 +171,11 @@ def parameter_schema(param: Param) -> Schema:
         schema["minimum"] = param.minimum
         schema["maximum"] = param.maximum
     elif param.kind is Kind.TEXT:
-        schema["minLength"] = 1
         schema["maxLength"] = param.max_length
         if param.choices:
             schema["enum"] = list(param.choices)
+        elif param.refused is None:
+            schema["minLength"] = 1
     return _with_rules(schema, cel.of_parameter(param))
 
 

@@ -17,6 +17,9 @@ from sipgateway.api.params import Grammar
 #: Inside a character class: control characters and what XML 1.0 cannot carry. RE2 has no surrogates to exclude.
 _CONTROLS = r"\x00-\x1f\x7f-\x9f\x{fffe}\x{ffff}"
 
+#: A control character or one that XML cannot carry, anywhere in a text.
+CONTROL = rf"[{_CONTROLS}]"
+
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _IPV4 = rf"{_OCTET}(?:\.{_OCTET}){{3}}"
 #: RFC 3261 hostname: the last label begins with a letter, so that no broken IPv4 address passes as a name.

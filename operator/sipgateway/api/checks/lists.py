@@ -80,8 +80,8 @@ def subscriptions(gateway: SipGateway) -> Iterator[Finding]:
         event = subscription.event
         if _EVENT.fullmatch(event) is None:
             yield codes.SUBSCRIPTION_EVENT_INVALID.because(f"{path}.event", f"{shown(event)} is not an event type.")
-        elif event.lower() in seen:
-            yield codes.SUBSCRIPTION_TWICE.because(f"{path}.event", f"{event} stands above.")
+        if event.lower() in seen:
+            yield codes.SUBSCRIPTION_TWICE.because(f"{path}.event", f"{shown(event)} stands above.")
         seen.add(event.lower())
         content_type = subscription.content_type
         if content_type is not None and _MEDIA_TYPE.fullmatch(content_type) is None:

@@ -46,12 +46,12 @@ def texts(gateway: SipGateway) -> Iterator[Finding]:
         field = f"spec.{param.field}"
         if param.refused is not None:
             yield codes.PARAMETER_REFUSED.because(field, "It is never set.")
+        elif param.choices:
+            yield from _choice(param, value, field)
         elif not value:
             yield codes.EMPTY_VALUE.because(field, "The text is empty.")
         elif control := grammar.control_character(value):
             yield codes.CONTROL_CHARACTER.because(field, _sentence(control))
-        elif param.choices:
-            yield from _choice(param, value, field)
         elif param.field == "proxy" and _SCHEME.match(value):
             yield codes.PROXY_SCHEME.because(field, f"{shown(value)} begins with a scheme.")
         elif value not in param.words and (wrong := grammar.violation(param.grammar, value)):
