@@ -1,8 +1,8 @@
-# Every target sets up what it needs: a machine needs Python >= 3.11, git and make.
+# Every target sets up what it needs: a machine needs Python >= 3.11, git and make (Go is taken from PyPI).
 # PYTHON=python3.12 chooses the Python; ARGS="-k name" goes to pytest.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-other check format generate golden bench lock clean
+.PHONY: help demo test test-other check controlplane format generate golden bench lock clean
 MAKEFLAGS += --no-print-directory
 unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE VIRTUAL_ENV
 export PYTHON
@@ -12,13 +12,13 @@ OTHER := .cache/venv-other
 ARGS ?=
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s  %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s  %s\n", $$1, $$2}' Makefile
 
 demo: ## the whole product in one minute, on a simulated switch
 	@sh tools/venv.sh runtime .venv
 	@$(BIN)/sipgw demo
 
-test: check ## check, then all tests, then the quick ones on another Python if there is one
+test: check controlplane ## check, then all tests, then the quick ones on another Python if there is one
 	@$(BIN)/pytest --junitxml=.cache/junit.xml $(ARGS)
 	@$(MAKE) test-other
 
@@ -27,7 +27,7 @@ test-other: ## the quick tests on the newest other Python that is at hand
 	@other="$$(sh tools/venv.sh other .venv)"; \
 	if [ -z "$$other" ]; then echo "skipped: no other Python (3.11, 3.12 or 3.13) is at hand"; else \
 	PYTHON="$$other" sh tools/venv.sh test $(OTHER) && \
-	SIPGW_HYPOTHESIS=default $(OTHER)/bin/pytest -q -m "not slow" -p no:cacheprovider $(ARGS); fi
+	SIPGW_HYPOTHESIS=default $(OTHER)/bin/pytest -q -m "not slow and not controlplane" -p no:cacheprovider $(ARGS); fi
 
 check: ## linters, types, the order of the rooms, generated files
 	@sh tools/venv.sh dev .venv
@@ -36,6 +36,9 @@ check: ## linters, types, the order of the rooms, generated files
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(if $(wildcard tools/generate.py),$(BIN)/python tools/generate.py --check)
+
+controlplane: ## build the Kubernetes control plane of the tests (9 minutes, once per version)
+	@sh tools/controlplane.sh
 
 format: ## format the code and mend what the linter can mend
 	@sh tools/venv.sh dev .venv
