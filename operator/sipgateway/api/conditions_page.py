@@ -25,8 +25,8 @@ words, and says what to do. Numbers in brackets are those of the facts in [switc
 | `Stalled` | Trying again ends the same way until a person changes something. Not there when it is not True. |
 
 Each has `observedGeneration`, the `metadata.generation` that it speaks of. The rules are those of
-[kstatus](https://github.com/kubernetes-sigs/cli-utils/tree/master/pkg/kstatus), so `kubectl wait`, Argo CD and Flux understand
-them: not Ready is in progress, and Stalled is failed.
+[kstatus](https://github.com/kubernetes-sigs/cli-utils/tree/master/pkg/kstatus), so `kubectl wait`, Argo CD and Flux
+understand them: not Ready is in progress, and Stalled is failed.
 
 ```sh
 kubectl wait --for=condition=Ready sipgateway/NAME --timeout=60s
@@ -34,31 +34,34 @@ kubectl wait --for=condition=Ready sipgateway/NAME --timeout=60s
 
 ## What counts
 
-- The pods of a fleet are those of the SipGateway's namespace that carry the label `sipgateway.dev/switch` with the value of
-  `spec.switch`. Pods that are being deleted, and those that have ended, do not count. The Pod says which fleet it is of, and
-  the report (SipSwitch) of another Pod of the same name is ignored.
-- **Silence is never success.** When the agent of a pod says nothing for 90 seconds by the operator's own clock, what it said
-  before counts no more, and the conditions that depend on it are `Unknown`. An operator that has just started makes nothing
-  True by a report that may be old: it waits until the agent is heard.
-- **A pod that starts** counts, in `1/2`, and turns no condition for 120 seconds while another pod has the gateway: a pod
-  that rolls does not turn ten thousand gateways. When no pod has it, the pods that start are judged like others.
-- **What is on the way** is neither True nor Stalled: `ConfigMapPending`, `Loading`, `Pending`, `PodStarting`. Timeouts, 408 and
-  503 are tried again by the switch; 401, 403, 407 and 904 would end the same way, and are Stalled.
-- **`register: false`:** Registered is False with the reason `NotRegistering`, on purpose, and Ready does not ask for it.
-- **`suspend: true`:** Programmed, Registered and Ready are False with the reason `Suspended`, on purpose; not Stalled.
-- **Refused after it was accepted:** the earlier version stays on the switches. Accepted is False and says why, Programmed
-  is False with `HeldLastGood`, and Registered goes on to tell how the earlier version does.
-- **Several pods and registering:** each pod registers on its own. Many carriers keep one binding per account, so inbound calls may
-  reach only the pod that registered last; the message of Registered says so. It is a warning, not a failure.
+- The pods of a fleet are those of the SipGateway's namespace that carry the label `sipgateway.dev/switch` with the
+  value of `spec.switch`. Pods that are being deleted, and those that have ended, do not count. The Pod says which
+  fleet it is of, and the report (SipSwitch) of another Pod of the same name is ignored.
+- **Silence is never success.** When the agent of a pod says nothing for 90 seconds by the operator's own clock, what
+  it said before counts no more, and the conditions that depend on it are `Unknown`. An operator that has just started
+  makes nothing True by a report that may be old: it waits until the agent is heard.
+- **A pod that starts** counts, in `1/2`, and turns no condition for 120 seconds while another pod has the gateway: a
+  pod that rolls does not turn ten thousand gateways. When no pod has it, the pods that start are judged like others.
+- **What is on the way** is neither True nor Stalled: `ConfigMapPending`, `Loading`, `Pending`, `PodStarting`.
+  Timeouts, 408 and 503 are tried again by the switch; 401, 403, 407 and 904 would end the same way, and are Stalled.
+- **`register: false`:** Registered is False with the reason `NotRegistering`, on purpose, and Ready does not ask for
+  it.
+- **`suspend: true`:** Programmed, Registered and Ready are False with the reason `Suspended`, on purpose; not
+  Stalled.
+- **Refused after it was accepted:** the earlier version stays on the switches. Accepted is False and says why,
+  Programmed is False with `HeldLastGood`, and Registered goes on to tell how the earlier version does.
+- **Several pods and registering:** each pod registers on its own. Many carriers keep one binding per account, so
+  inbound calls may reach only the pod that registered last; the message of Registered says so. It is a warning, not a
+  failure.
 
-`status.pods` has the counts behind `status.registered`: pods that should have the gateway, that have this generation, and that are
-registered.
+`status.pods` has the counts behind `status.registered`: pods that should have the gateway, that have this generation,
+and that are registered.
 
 ## Reasons
 
-When Accepted is False, its reason is the code of the first refusal, and so are those of Ready and Stalled; the codes are
-in [codes.md](codes.md). All other reasons are here. Where several apply, the one that stands first below is told, and the message
-names the others. Words are stable: never renamed, never reused.
+When Accepted is False, its reason is the code of the first refusal, and so are those of Ready and Stalled; the codes
+are in [codes.md](codes.md). All other reasons are here. Where several apply, the one that stands first below is told,
+and the message names the others. Words are stable: never renamed, never reused.
 
 | reason | of | says | meaning |
 |---|---|---|---|

@@ -340,7 +340,7 @@ AGENT_DRAINING = Reason(
     Status.UNKNOWN,
     "The agent of a pod un-registers its gateways because the pod is to go.",
     _SEE_PODS,
-    "Nothing, when the pod is being deleted; else restart it.",
+    "Wait while the pod is being deleted; if it is not, restart it.",
 )
 AGENT_STARTING = Reason(
     "AgentStarting",
@@ -348,7 +348,7 @@ AGENT_STARTING = Reason(
     Status.UNKNOWN,
     "The agent of a pod has started and has not proved anything yet.",
     _SEE_SWITCH,
-    "Nothing; if it stays so, look at the agent's log.",
+    "Wait; if it stays so, look at the agent's log.",
 )
 NO_SWITCH_PODS = Reason(
     "NoSwitchPods",
@@ -368,7 +368,7 @@ POD_STARTING = Reason(
     Status.UNKNOWN,
     "All pods of the fleet are younger than 120 seconds, and none of them has reported the gateway loaded.",
     _SEE_PODS,
-    "Nothing; it goes on by itself.",
+    "Wait: it goes on by itself.",
 )
 CONFIG_MAP_PENDING = Reason(
     "ConfigMapPending",
@@ -376,7 +376,7 @@ CONFIG_MAP_PENDING = Reason(
     Status.FALSE,
     "The ConfigMap that carries this version to the switches is about to be written.",
     "`kubectl get configmap sipgateway-NAME`.",
-    "Nothing; it goes on by itself.",
+    "Wait: it goes on by itself.",
 )
 LOADING = Reason(
     "Loading",
@@ -384,7 +384,7 @@ LOADING = Reason(
     Status.FALSE,
     "A switch has not loaded this version yet.",
     _SEE_SWITCH,
-    "Nothing; it goes on by itself.",
+    "Wait: it goes on by itself.",
 )
 PENDING = Reason(
     "Pending",
@@ -392,7 +392,7 @@ PENDING = Reason(
     Status.FALSE,
     "REGISTER is sent, or about to be, and nothing was answered yet.",
     _SEE_GATEWAY,
-    "Nothing; it goes on by itself.",
+    "Wait: it goes on by itself.",
 )
 NOT_PROGRAMMED = Reason(
     "NotProgrammed",

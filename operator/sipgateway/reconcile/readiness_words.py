@@ -54,7 +54,7 @@ def no_pods(fleet: FleetView) -> str:
 
 def pods_text(fine: int, total: int, counting: Sequence[tuple[str, Trouble]], starting: Sequence[str]) -> str:
     """Such as `on 1 of 3 pods. fs-1: CredentialsRefused (403 Forbidden). Starting: fs-2.`, to stand in a sentence."""
-    text = f"on {fine} of {total} pods."
+    text = f"on {fine} of {total} {'pod' if total == 1 else 'pods'}."
     if counting:
         text = f"{text} {_troubles(counting)}"
     if starting:
@@ -78,12 +78,14 @@ def _troubles(counting: Sequence[tuple[str, Trouble]]) -> str:
     groups: dict[tuple[int, str, str], list[str]] = {}
     for pod, trouble in counting:
         groups.setdefault((rank(trouble.reason), trouble.reason.word, trouble.words), []).append(pod)
-    parts = [
-        f"{names(pods)}: {word}{f' ({words})' if words else ''}." for (_, word, words), pods in sorted(groups.items())
-    ]
+    parts = [f"{names(pods)}: {_because(word, words)}." for (_, word, words), pods in sorted(groups.items())]
     rest = sum(len(pods) for _, pods in sorted(groups.items())[MOST_TROUBLES:])
     more = [f"And {rest} more {'pod' if rest == 1 else 'pods'}."] if rest else []
     return " ".join([*parts[:MOST_TROUBLES], *more])
+
+
+def _because(word: str, words: str) -> str:
+    return f"{word} ({words.rstrip('.')})" if words else word
 
 
 def _findings(findings: Sequence[Finding]) -> str:
