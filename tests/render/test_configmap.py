@@ -36,7 +36,7 @@ from sipgateway.render.seal import Place, seal
 from sipgateway.render.xml import RenderError, render
 from tests.canary import Canary
 from tests.golden import Golden, folder_of
-from tests.profiles import promised, thorough
+from tests.profiles import thorough
 from tests.render.fleets import (
     ANNOUNCED,
     GATEWAY,
@@ -78,7 +78,7 @@ def edited(old: str, new: str, *, entry: str = "gateway.xml") -> dict[str, str]:
 # What goes in comes out.
 
 
-@promised
+@thorough
 @given(publishable())
 @example(GATEWAY)
 def test_a_gateway_comes_out_as_it_went_in_with_the_files_bytes_that_the_renderer_gives(gateway: Gateway) -> None:
