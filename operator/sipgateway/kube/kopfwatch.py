@@ -97,10 +97,11 @@ class KopfWatch:
                 private_key_path=key,
             )
 
-        def gateway(event: Any, **_: Any) -> None:
+        # `async`, though they await nothing: kopf sends any other handler through a pool of threads.
+        async def gateway(event: Any, **_: Any) -> None:
             self._pass_on(PLURAL, event)
 
-        def switch(event: Any, **_: Any) -> None:
+        async def switch(event: Any, **_: Any) -> None:
             self._pass_on(SWITCH_PLURAL, event)
 
         kopf.on.login(registry=registry, id="login")(login)
@@ -126,6 +127,19 @@ class KopfWatch:
                 self._loop.call_soon_threadsafe(self.on_event, plural, event["type"], event["object"])
 
 
+class _NoMemory(kopf.DiffBaseStorage):
+    """kopf computes what it would store in each object's annotations; we store nothing, so there is nothing to do."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return kopf.BodyEssence({})
+
+    def fetch(self, **_: Any) -> kopf.BodyEssence | None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        return
+
+
 def settings() -> kopf.OperatorSettings:
     """Kopf's settings: it only watches."""
     made = kopf.OperatorSettings()
@@ -135,6 +149,7 @@ def settings() -> kopf.OperatorSettings:
     made.queueing.idle_timeout = _IDLE
     made.watching.chunk_size = 500
     made.watching.server_timeout = _WATCH
+    made.persistence.diffbase_storage = _NoMemory()
     return made
 
 

@@ -152,7 +152,11 @@ class World:
             refused: whether a SipGateway is refused on its own account; asked for each that could have the name.
         """
         held = self._held.get(name, frozenset[Key]())
-        asking = [self.gateways[k] for k in self._claims.get(name, ()) if k in held or not refused(self.gateways[k])]
+        claims = self._claims.get(name, frozenset[Key]())
+        if len(claims) == 1 and held <= claims:  # nobody to compare with: whether it is refused is its own business
+            only = self.gateways[next(iter(claims))]
+            return None if only.suspend else only
+        asking = [self.gateways[k] for k in claims if k in held or not refused(self.gateways[k])]
         holding = [r for k in held if (r := self.gateways.get(k)) is not None and r.name != name and refused(r)]
         return min((r for r in (*asking, *holding) if not r.suspend), key=lambda r: (r.age, r.key), default=None)
 
