@@ -1,0 +1,28 @@
+"""A row of the table that the benchmarks print, and how numbers are written in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A row of the table."""
+
+    what: str
+    floor: str
+    ours: str
+    ratio: str
+    goal: str
+    met: bool
+
+
+def ratio_line(what: str, floor: float, ours: float, goal: float) -> Line:
+    """A row of two durations in seconds and the most that their ratio may be."""
+    ratio = ours / floor
+    return Line(what, duration(floor), duration(ours), f"{ratio:.2f}", f"<= {goal:g}", ratio <= goal)
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people."""
+    return f"{seconds * 1000:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"
