@@ -12,14 +12,14 @@ the same codes at the same fields, as far as each of them looked:
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
 from sipgateway.api import accept
 from sipgateway.api.crd import object_schema
 from sipgateway.api.parse import parse_sipgateway
 from sipgateway.errors import Finding, Severity
-from tests.crd.judge import Judge, Pair, Verdict
+from tests.crd.judge import Pair, Verdict
 
 _FIELDS = cast("dict[str, Any]", object_schema())["properties"]
 
@@ -39,7 +39,7 @@ PARSED = _UNKNOWN | {
 _NO_NAME: Pair = ("ObjectNameInvalid", "metadata.name")
 
 
-def difference(judge: Judge, obj: Mapping[str, Any]) -> str:
+def difference(judge: Callable[..., Verdict], obj: Mapping[str, Any]) -> str:
     """What they do not agree about, with the manifest; empty when they agree."""
     seen = dict(obj)
     verdict = judge(seen)

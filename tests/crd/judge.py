@@ -115,7 +115,8 @@ def _pairs(causes: list[dict[str, str]]) -> Iterator[Pair]:
         elif field == "metadata.name" and _NAME.search(message):
             yield "ObjectNameInvalid", field
         elif _NO_INTEGER in message:
-            yield "WrongType", field
+            if field != "spec":  # a rule of two numbers; each has one of its own
+                yield "WrongType", field
         elif _NOT_RUN not in message and not _BESIDE.search(message):
             found = _CODE.match(message)
             assert found, cause

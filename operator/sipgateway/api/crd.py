@@ -327,7 +327,9 @@ def _description(path: str) -> str:
 
 
 def _text(path: str, default: str | None = None) -> Schema:
-    schema: Schema = {"type": "string", "description": _description(path), "maxLength": BY_PATH[path].maximum}
+    schema: Schema = {"type": "string", "description": _description(path)}
+    if BY_PATH[path].maximum is not None:
+        schema["maxLength"] = BY_PATH[path].maximum
     if default is not None:
         schema["default"] = default
     return _with_rules(schema, cel.ON_FIELD.get(path, ()))

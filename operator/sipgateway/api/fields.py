@@ -170,7 +170,6 @@ FIELDS: tuple[Field, ...] = (
         "inbound or outbound sets the variable on calls of that direction only.",
         "Any other word, both included, sets it on neither, silently (fact 26).",
         default_doc="both directions",
-        maximum=64,
         example="outbound",
     ),
     Field(

@@ -162,7 +162,7 @@ class _Reader:
         return MappingProxyType(values)
 
     def _placement(self, spec: Mapping[str, object]) -> Placement:
-        value = self._text(spec, "spec", "placement", 64)
+        value = self._text(spec, "spec", "placement")
         if value is not None and value not in PLACEMENTS:
             self._add(codes.PLACEMENT_UNKNOWN, "spec.placement", f"{_shown(value)} is not a placement.")
         return "All"
@@ -196,7 +196,7 @@ class _Reader:
 
     def _variable(self, value: object, path: str) -> Variable:
         fields = self._item(value, path, ("name", "value", "direction"))
-        direction = self._text(fields, path, "direction", 64)
+        direction = self._text(fields, path, "direction")
         if direction is not None and direction not in {"inbound", "outbound"}:
             if direction == "both":
                 message = '"both" sets the variable on neither leg, silently (fact 26).'
@@ -263,7 +263,7 @@ class _Reader:
             return ()
         return tuple(read(item, f"{path}[{index}]") for index, item in enumerate(value))
 
-    def _text(self, fields: Mapping[str, object], path: str, field: str, most: int) -> str | None:
+    def _text(self, fields: Mapping[str, object], path: str, field: str, most: int | None = None) -> str | None:
         value = fields.get(field)
         if value is None:
             return None
@@ -271,7 +271,7 @@ class _Reader:
         if not isinstance(value, str):
             self._wrong_type(where, value, "a text", "Put the value into quotes.")
             return None
-        if len(value) > most:
+        if most is not None and len(value) > most:
             self._add(codes.TOO_LONG, where, f"{len(value)} characters, {most} are allowed.")
             return None
         return str(value)
