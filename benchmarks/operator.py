@@ -87,7 +87,7 @@ class _Bench:
             lines += await self._burst(api, operator, have, burst)
             have += burst
             operator.stop()
-            lines += await self._cold_start(api, have)
+            lines += await self._cold_start(have)
         return lines
 
     def _start(self) -> Operator:
@@ -178,7 +178,7 @@ class _Bench:
             Line("status writes per created gateway", "-", f"{statuses:.2f}", "-", "<= 3", statuses <= 3),
         ]
 
-    async def _cold_start(self, api: Api, count: int) -> list[Line]:
+    async def _cold_start(self, count: int) -> list[Line]:
         """A start over gateways that are all as they should be."""
         started = time.perf_counter()
         operator = self._start()
