@@ -209,3 +209,8 @@ def test_a_fleet_is_provisional_until_each_of_its_agents_was_heard_or_is_silent(
     assert FleetView.of(pods, [heard("fs-0"), other], NOW).provisional
     assert not FleetView.of(pods, [heard("fs-0"), other], NOW + 80).provisional
     assert not FleetView.of(pods[:1], [heard("fs-0"), other], NOW).provisional
+
+
+def test_a_pod_that_starts_has_no_old_news() -> None:
+    young = judge(gateway(), fleet(pod("fs-0", 20), reports=(heard("fs-0", confirmed=False),)))
+    assert by_type(written(young)["conditions"])["Ready"]["status"] == "True"

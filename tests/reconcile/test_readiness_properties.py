@@ -219,10 +219,13 @@ def test_one_new_report_touches_no_more_than_it_says(before: Fleet, data: st.Dat
     )
     after = [*reports[:which], replace(reports[which], report=changed), *reports[which + 1 :]]
     change = affected(view(before), view((pods, after)))
-    assert not change.everything or told.unreadable
+    assert not change.everything or told.unreadable or changed.observed < told.observed
     for one in data.draw(st.lists(gateways, min_size=1, max_size=5)):
+        old, new = judge(one, view(before)), judge(one, view((pods, after)))
         if not change.touches(one.gateway_name, one.config_version):
-            assert judge(one, view(before)) == judge(one, view((pods, after)))
+            assert old == new
+        elif old != new and not change.everything and one.gateway_name not in change.names:
+            assert old.programmed < old.wanted
 
 
 @given(fleets(), st.floats(0, 1), gateways)
@@ -272,6 +275,10 @@ def test_a_report_over_ten_thousand_gateways_touches_what_changed() -> None:
     assert not change.touches("else", 100)
     assert not change.touches("else", None)
     assert not change.touches("gw-1", 7)
+
+
+def test_an_agent_that_begins_anew_touches_all() -> None:
+    assert affected(healthy("100"), healthy("99")).everything
 
 
 def test_a_pod_that_comes_touches_all_and_the_end_of_its_start_only_what_is_not_fine_there() -> None:

@@ -104,7 +104,7 @@ class FleetView:
     Attributes:
         switch: the fleet's name, for messages.
         leaving: whether there are others, which are being deleted or have ended.
-        provisional: whether some pod's report was not heard anew since the operator started.
+        provisional: whether some pod's report may be old: it was not heard anew since the operator started.
         recheck_at: next moment at which time alone changes this view; None when it never does.
     """
 
@@ -146,8 +146,10 @@ class FleetView:
             silent_at = None if one is None else one.heard_at + silent
             moments += [moment for moment in (silent_at, pod.first_seen + starting) if moment is not None]
             fresh = one if silent_at is not None and now < silent_at else None
-            provisional = provisional or (fresh is not None and not fresh.confirmed)
-            states.append(_state(pod, fresh, starting=now < pod.first_seen + starting))
+            young = now < pod.first_seen + starting
+            # A report cannot be older than its pod: of a pod that starts there are no old news.
+            provisional = provisional or (fresh is not None and not fresh.confirmed and not young)
+            states.append(_state(pod, fresh, starting=young))
         coming = [moment for moment in moments if moment > now]
         return FleetView(tuple(states), switch, leaving, provisional, min(coming, default=None))
 
@@ -159,7 +161,8 @@ class Affected:
     Attributes:
         everything: all of the fleet's.
         names: gateway names.
-        versions: (above, up to): those whose config_version lies between; None when there are none.
+        versions: (above, up to): those whose config_version lies between; None when there are none. All of them were
+            not proved on some pod, so it is enough to look through those with `programmed` less than `wanted`.
     """
 
     everything: bool = False
@@ -202,8 +205,10 @@ def affected(old: FleetView, new: FleetView) -> Affected:
             ranges.append((before.observed, float("inf")))
         if after.trouble is not None:
             continue
-        if before.observed != after.observed:
-            ranges.append((min(before.observed, after.observed), max(before.observed, after.observed)))
+        if after.observed < before.observed:
+            return _EVERYTHING  # what was proved is not any more: the agent or the switch began anew
+        if after.observed > before.observed:
+            ranges.append((before.observed, after.observed))
         names |= _differences(before.programmed, after.programmed)
         names |= _differences(before.registered, after.registered)
     versions = (min(low for low, _ in ranges), max(high for _, high in ranges)) if ranges else None
