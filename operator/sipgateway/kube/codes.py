@@ -20,12 +20,6 @@ FLEET_KEYS_MISSING = Code(
     "New keys are never made silently: every switch would replace every gateway.",
     "Restore the Secret from a backup; or start over: delete the fleet's ConfigMaps, and new keys are made.",
 )
-FLEET_KEYS_UNUSABLE = Code(
-    "FleetKeysUnusable",
-    "The Secret with the fleet's keys cannot be used.",
-    "Without a whole set of keys no credentials can be sealed and no ConfigMap can be signed.",
-    "Restore the Secret from a backup.",
-)
 WRITE_REFUSED = Code(
     "WriteRefused",
     "The API server refuses a write of sipgateway.",

@@ -16,7 +16,6 @@ from sipgateway.api.names import LABEL_CREDENTIALS, LABEL_KEYS, LABEL_SWITCH, OB
 from sipgateway.api.resolve import SecretView
 from sipgateway.cluster.client import Obj
 from sipgateway.errors import Finding
-from sipgateway.kube.codes import FLEET_KEYS_UNUSABLE
 from sipgateway.kube.records import (
     ConfigMapRecord,
     FleetId,
@@ -366,8 +365,7 @@ def keys_record(obj: Obj) -> tuple[FleetId, KeysRecord] | None:
     try:
         return fleet, KeysRecord(*identity, FleetKeys.from_data(_decoded(obj.get("data"))))
     except KeysError as error:
-        finding = FLEET_KEYS_UNUSABLE.because("", f"{error.finding.message}")
-        return fleet, KeysRecord(*identity, None, finding)
+        return fleet, KeysRecord(*identity, None, error.finding)
 
 
 def _decoded(data: object) -> dict[str, bytes]:
