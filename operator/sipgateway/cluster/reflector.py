@@ -29,8 +29,8 @@ class Reflector:
         path: URL path of the collection.
         on_object: told of each object that is there, as listed, added or modified.
         on_gone: told of each object that is there no more, with its last state.
-        on_listed: told of the uids of all objects that a whole LIST gave, before later events: what is not among them
-            is gone.
+        on_listed: told of the uids of all objects that a whole LIST gave, and its resourceVersion, before later events:
+            what is not among them, and not younger, is gone.
         on_trouble: told of each failure; the reflector goes on by itself.
         selector: label selector.
         synced: set when the first LIST was taken in whole.
@@ -42,7 +42,7 @@ class Reflector:
     path: str
     on_object: Callable[[Obj], object]
     on_gone: Callable[[Obj], None]
-    on_listed: Callable[[frozenset[str]], None]
+    on_listed: Callable[[frozenset[str], str], None]
     on_trouble: Callable[[str, ApiError], None] = lambda _name, _error: None
     selector: str = ""
     resync: float = RESYNC
@@ -81,7 +81,7 @@ class Reflector:
                 seen.add(obj["metadata"]["uid"])
                 self.on_object(obj)
             version = page.version
-        self.on_listed(frozenset(seen))
+        self.on_listed(frozenset(seen), version)
         return version
 
     async def _watch(self, version: str) -> str:

@@ -113,7 +113,7 @@ class World:
     def keep_only_gateways(self, uids: frozenset[str], version: str, namespace: str | None) -> None:
         """After a whole LIST of that version: drops what it did not have, unless it is younger than the LIST."""
         for key, record in list(self.gateways.items()):
-            if record.uid not in uids and int(record.version) <= int(version) and namespace in {None, key.namespace}:
+            if record.uid not in uids and _not_since(record.version, version) and namespace in {None, key.namespace}:
                 self.drop_gateway(key)
 
     def judged(self, record: GatewayRecord, *, refused: bool) -> None:
@@ -233,10 +233,10 @@ class World:
         self._free(record, unless=None)
         self.hint(key, True)
 
-    def keep_only_config_maps(self, uids: frozenset[str], namespace: str | None) -> None:
-        """After a whole LIST: what was not in it is gone."""
+    def keep_only_config_maps(self, uids: frozenset[str], version: str, namespace: str | None) -> None:
+        """After a whole LIST of that version: what was not in it is gone, unless we made it since."""
         for key, record in list(self.config_maps.items()):
-            if record.uid not in uids and namespace in {None, key.namespace}:
+            if record.uid not in uids and _not_since(record.version, version) and namespace in {None, key.namespace}:
                 self.drop_config_map(key, record.uid)
 
     def reserve(self, name: Name, key: Key) -> None:
@@ -289,10 +289,10 @@ class World:
         found = ((n, self.secrets.get(Key(record.key.namespace, n))) for n in record.secrets)
         return {name: secret.view for name, secret in found if secret is not None}
 
-    def keep_only_secrets(self, uids: frozenset[str], namespace: str | None) -> None:
-        """After a whole LIST: what was not in it is gone."""
+    def keep_only_secrets(self, uids: frozenset[str], version: str, namespace: str | None) -> None:
+        """After a whole LIST of that version: what was not in it is gone."""
         for key, secret in list(self.secrets.items()):
-            if secret.uid not in uids and namespace in {None, key.namespace}:
+            if secret.uid not in uids and _not_since(secret.version, version) and namespace in {None, key.namespace}:
                 self.drop_secret(key)
 
     # Keys
@@ -317,10 +317,10 @@ class World:
         del self.keys[fleet]
         self._hint_all(self.members.get(fleet, ()))
 
-    def keep_only_keys(self, uids: frozenset[str], namespace: str | None) -> None:
-        """After a whole LIST: what was not in it is gone."""
+    def keep_only_keys(self, uids: frozenset[str], version: str, namespace: str | None) -> None:
+        """After a whole LIST of that version: what was not in it is gone, unless we made it since."""
         for fleet, record in list(self.keys.items()):
-            if record.uid not in uids and namespace in {None, fleet.namespace}:
+            if record.uid not in uids and _not_since(record.version, version) and namespace in {None, fleet.namespace}:
                 self.drop_keys(fleet)
 
     def _hint_all(self, keys: Iterable[Key]) -> None:
@@ -366,6 +366,11 @@ def keys_record(obj: Obj) -> tuple[FleetId, KeysRecord] | None:
         return fleet, KeysRecord(*identity, FleetKeys.from_data(_decoded(obj.get("data"))))
     except KeysError as error:
         return fleet, KeysRecord(*identity, None, error.finding)
+
+
+def _not_since(version: str, listed: str) -> bool:
+    """Whether an object's version is not younger than a LIST: resourceVersions of one API server are in order."""
+    return int(version) <= int(listed)
 
 
 def _decoded(data: object) -> dict[str, bytes]:
