@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from sipgateway.api.names import LABEL_SWITCH
+from sipgateway.api.names import AGENT_CONTAINER, LABEL_SWITCH
 
 
 class ConditionType(enum.StrEnum):
@@ -59,6 +59,7 @@ _PR = (ConditionType.PROGRAMMED, ConditionType.REGISTERED, ConditionType.READY)
 
 _SEE_SWITCH = "`kubectl get sipswitch POD -o yaml` shows what the agent of that pod reports."
 _SEE_GATEWAY = "`fs_cli -x 'sofia status gateway NAME'` in the switch's container."
+_SEE_LOG = f"`kubectl logs POD -c {AGENT_CONTAINER}`."
 _SEE_PODS = f"`kubectl get pods -l {LABEL_SWITCH}=NAME`."
 
 # As they should be.
@@ -111,7 +112,7 @@ SUSPENDED = Reason(
     _PR,
     Status.FALSE,
     "`suspend` is true, so the gateway is taken off the switches.",
-    "`kubectl get sipgateway NAME -o jsonpath={.spec.suspend}`.",
+    "`kubectl get sipgateway NAME -o jsonpath='{.spec.suspend}'`.",
     "Set spec.suspend to false to load it again.",
 )
 
@@ -240,7 +241,7 @@ DISK_FULL = Reason(
     _P,
     Status.FALSE,
     "The gateway's file cannot be written: the volume of the switch's configuration is full.",
-    "`df` in the agent's container.",
+    f"`kubectl exec POD -c {AGENT_CONTAINER} -- df`.",
     "Make room; it is tried again by itself, and what was there before is untouched.",
 )
 FILE_ACCESS = Reason(
@@ -307,7 +308,7 @@ AGENT_SILENT = Reason(
     _PR,
     Status.UNKNOWN,
     "The agent of a pod has said nothing for 90 seconds, or never; what its switch does is not known.",
-    f"`kubectl get sipswitches`, and the log of the agent's container. {_SEE_PODS}",
+    f"`kubectl get sipswitches` shows when each was last heard; {_SEE_LOG}",
     "Look at the agent's log and its way to the API server.",
 )
 POD_NOT_RUNNING = Reason(
@@ -322,8 +323,8 @@ POD_WITHOUT_AGENT = Reason(
     "PodWithoutAgent",
     _PR,
     Status.UNKNOWN,
-    f"A pod carries the label {LABEL_SWITCH}, but no container of it is the agent.",
-    "`kubectl get pod POD -o jsonpath={.spec.initContainers[*].name}`.",
+    f"A pod carries the label {LABEL_SWITCH}, but has no container {AGENT_CONTAINER}.",
+    "`kubectl get pod POD -o jsonpath='{.spec.initContainers[*].name} {.spec.containers[*].name}'`.",
     "Add the agent to the workload of that pod (`sipgw agent` as a native sidecar), or remove the label.",
 )
 REPORT_UNREADABLE = Reason(
