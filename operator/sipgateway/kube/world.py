@@ -304,7 +304,7 @@ class World:
             return
         fleet, found = record
         before = self.keys.get(fleet)
-        if before is not None and before.version == found.version:
+        if before is not None and before.uid == found.uid and int(found.version) <= int(before.version):
             return
         self.keys[fleet] = found
         self._hint_all(self.members.get(fleet, ()))
