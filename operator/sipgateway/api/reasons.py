@@ -234,7 +234,8 @@ CONFIG_MAP_REFUSED = Reason(
     Status.FALSE,
     "The agent does not take the ConfigMap: it was not made, or not as it is, with the fleet's keys.",
     f"{_SEE_SWITCH} Its status.sealKeys lists the keys that the agent has.",
-    "The operator puts an edited ConfigMap back by itself; if it stays so, see `sipgw keys status`.",
+    "The operator puts an edited ConfigMap back by itself; if it stays so, compare the keys in "
+    "status.sealKeys of the SipSwitch with those in the Secret sipgateway-SWITCH-keys.",
 )
 DISK_FULL = Reason(
     "DiskFull",
@@ -325,7 +326,7 @@ POD_WITHOUT_AGENT = Reason(
     Status.UNKNOWN,
     f"A pod carries the label {LABEL_SWITCH}, but has no container {AGENT_CONTAINER}.",
     "`kubectl get pod POD -o jsonpath='{.spec.initContainers[*].name} {.spec.containers[*].name}'`.",
-    "Add the agent to the workload of that pod (`sipgw agent` as a native sidecar), or remove the label.",
+    "Add the agent to the workload of that pod, as a native sidecar beside the switch, or remove the label.",
 )
 REPORT_UNREADABLE = Reason(
     "ReportUnreadable",
@@ -357,8 +358,8 @@ NO_SWITCH_PODS = Reason(
     Status.UNKNOWN,
     f"No pod of this namespace carries the label {LABEL_SWITCH} with the value of spec.switch, or all of them leave.",
     _SEE_PODS,
-    "Label the switch pods in their workload's template, run the agent in them (`sipgw agent` as a native sidecar), "
-    "or scale the workload up.",
+    "Label the switch pods in their workload's template and add the agent there, as a native sidecar beside the "
+    "switch, or scale the workload up.",
 )
 
 # On the way.
