@@ -148,14 +148,14 @@ class Api:
         """
         return await self._request("PUT", path, body=body)
 
-    async def delete(self, path: str, *, uid: str, version: str | None = None) -> None:
-        """Deletes exactly the object that was seen.
+    async def delete(self, path: str, *, uid: str, version: str | None = None) -> Obj:
+        """Deletes exactly the object that was seen; returns a Status, or the object while a finalizer still holds it.
 
         Raises:
             ApiError: it is another one by now (`conflict`), or gone (`not_found`), or refused.
         """
         preconditions = {"uid": uid} | ({"resourceVersion": version} if version else {})
-        await self._request("DELETE", path, body={"preconditions": preconditions})
+        return await self._request("DELETE", path, body={"preconditions": preconditions})
 
     async def pages(self, path: str, *, selector: str = "", limit: int = PAGE) -> AsyncIterator[Page]:
         """A LIST in pages; nothing of a page is kept here.
