@@ -20,6 +20,12 @@ FLEET_KEYS_MISSING = Code(
     "New keys are never made silently: every switch would replace every gateway.",
     "Restore the Secret from a backup; or start over: delete the fleet's ConfigMaps, and new keys are made.",
 )
+FLEET_KEYS_REPLACED = Code(
+    "FleetKeysReplaced",
+    "The Secret with the fleet's keys holds other keys than those that its ConfigMaps were made with.",
+    "With another revision key every gateway has another revision; those that run would be taken for somebody else's.",
+    "Restore the Secret from a backup; or start over: delete the fleet's ConfigMaps, and these keys are taken.",
+)
 WRITE_REFUSED = Code(
     "WriteRefused",
     "The API server refuses a write of sipgateway.",

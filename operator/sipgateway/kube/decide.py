@@ -2,7 +2,7 @@
 
 In: the world and a key. Out: a `Decision`, and the record's verdict renewed. The order of the questions is the
 order in which a person would want the answers: is it there, is it suspended, is it right in itself, are its Secrets
-there, is the name its own, are there keys, is the name free.
+there, is the name its own, are there keys and are they the fleet's, is the name free.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from dataclasses import dataclass, replace
 from sipgateway.api.accept import accept
 from sipgateway.api.codes import objects
 from sipgateway.api.gateway import Gateway
+from sipgateway.api.names import LABEL_KEYS, LABEL_NAME, LABEL_NAME_VALUE, LABEL_SWITCH
 from sipgateway.api.parse import parse_sipgateway
 from sipgateway.api.spec import SipGateway
 from sipgateway.errors import Finding, Severity
-from sipgateway.kube.codes import FLEET_KEYS_MISSING
+from sipgateway.kube.codes import FLEET_KEYS_MISSING, FLEET_KEYS_REPLACED
 from sipgateway.kube.records import (
     ConfigMapRecord,
+    FleetId,
     GatewayRecord,
     Key,
     Name,
@@ -28,6 +30,7 @@ from sipgateway.kube.records import (
 )
 from sipgateway.kube.world import World
 from sipgateway.render import configmap
+from sipgateway.render.keys import secret_name
 from sipgateway.render.xml import RenderError
 
 
@@ -38,7 +41,8 @@ class Action(enum.Enum):
     WRITE = "write"
     DELETE = "delete"
     WAIT = "wait"  # another ConfigMap still carries the name; its change brings the next look
-    MAKE_KEYS = "make keys"
+    SEEK_KEYS = "seek keys"  # none are known: they are asked for by name, and made when there never were any
+    RESEAL = "reseal"  # refused, so only the ConfigMap itself still has the values for a new seal key
     CLEAR = "clear"  # the SipGateway is gone: its ConfigMap goes, once a GET says so too
 
 
@@ -65,16 +69,18 @@ def decide(world: World, key: Key) -> Decision:
     """Decides about one SipGateway and renews its verdict."""
     record = world.gateways.get(key)
     before = world.config_maps.get(key)
-    if record is None:
-        return Decision(Action.CLEAR if before is not None else Action.NOTHING, None, None, before)
-    return _decide(world, record, before)
+    if record is not None:
+        return _decide(world, record, before)
+    ours = before is not None and not before.foreign
+    return Decision(Action.CLEAR if ours else Action.NOTHING, None, None, before)
 
 
 def _decide(world: World, record: GatewayRecord, before: ConfigMapRecord | None) -> Decision:
     verdict = record.verdict
     if record.suspend:
         record.verdict = Verdict(record.generation, ("suspended",))
-        return Decision(Action.DELETE if before is not None else Action.NOTHING, record, None, before)
+        ours = before is not None and not before.foreign
+        return Decision(Action.DELETE if ours else Action.NOTHING, record, None, before)
     inputs = _inputs(world, record)
     if verdict is not None and verdict.inputs == inputs and _settled(verdict, before):
         if verdict.generation != record.generation:
@@ -96,28 +102,28 @@ def _decide(world: World, record: GatewayRecord, before: ConfigMapRecord | None)
     if winner is not None and winner.key != record.key:
         judged(_lost(sip, winner))
         return _held(world, record, before)
-    keys = world.keys.get(record.name.fleet)
-    if keys is None:
-        if any(True for _ in world.sealed_in(record.name.fleet)):
-            judged(failure=_keys_missing(record))
-            return Decision(Action.NOTHING, record, None, before)
+    fleet = record.name.fleet
+    keys = world.keys.get(fleet)
+    if keys is None or (not keys.uid and not world.has_config_maps(fleet)):
         judged()
-        return Decision(Action.MAKE_KEYS, record, None, before)
+        return Decision(Action.SEEK_KEYS, record, None, before)
     if keys.keys is None:
         judged(failure=keys.finding)
+        return Decision(Action.NOTHING, record, None, before)
+    if not world.trusts(fleet, keys.keys.revision.key_id):
+        judged(failure=keys_replaced(fleet, keys.keys.revision.key_id, world.signed_with(fleet)))
         return Decision(Action.NOTHING, record, None, before)
     others = world.holders(record.name) - {record.key}
     if others:
         judged()
-        world.wait_for(record.name, record.key)
-        if before is not None and world.waits_in_circle(record.key):
-            return Decision(Action.DELETE, record, None, before)  # two swap names: one of them makes room
+        if before is not None and world.is_swapped(record.key):
+            return Decision(Action.DELETE, record, None, before)  # names are swapped: one of them makes room
         return Decision(Action.WAIT, record, None, before)
     try:
         body = configmap.build(
             effective,
             namespace=record.key.namespace,
-            switch=record.name.fleet.switch,
+            switch=fleet.switch,
             object_name=record.key.name,
             keys=keys.keys,
         )
@@ -130,6 +136,8 @@ def _decide(world: World, record: GatewayRecord, before: ConfigMapRecord | None)
     if before is not None and before.digest == desired:
         record.published = desired
         return Decision(Action.NOTHING, record, body, before)
+    if record.leaving:
+        return Decision(Action.NOTHING, record, None, before)  # the garbage collector is at work; it goes in a moment
     drift = record.published == desired
     return Decision(Action.WRITE, record, body, before, drift, first=verdict is None)
 
@@ -185,9 +193,11 @@ def _held(world: World, record: GatewayRecord, before: ConfigMapRecord | None) -
     if before is None or before.name is None:
         return Decision(Action.NOTHING, record, None, before)
     winner = _winner(world, before.name)
-    if winner is None or winner.key == record.key:
-        return Decision(Action.NOTHING, record, None, before)
-    return Decision(Action.DELETE, record, None, before)
+    if winner is not None and winner.key != record.key:
+        return Decision(Action.DELETE, record, None, before)
+    keys = world.keys.get(before.name.fleet)
+    sealed_otherwise = keys is not None and keys.keys is not None and set(before.seals) - {keys.keys.active}
+    return Decision(Action.RESEAL if sealed_otherwise else Action.NOTHING, record, None, before)
 
 
 def _lost(sip: SipGateway, winner: GatewayRecord) -> Finding:
@@ -202,11 +212,30 @@ def _lost(sip: SipGateway, winner: GatewayRecord) -> Finding:
     )
 
 
-def _keys_missing(record: GatewayRecord) -> Finding:
-    namespace, switch = record.name.fleet
+def keys_missing(fleet: FleetId) -> Finding:
+    """The keys Secret is gone."""
+    namespace, switch = fleet
     return FLEET_KEYS_MISSING.because(
         "",
-        f"Secret {namespace}/sipgateway-{switch}-keys is gone, while ConfigMaps made with it exist.",
-        "Restore it from a backup. Or start over, which replaces every gateway of the fleet once: "
-        f"kubectl -n {namespace} delete configmap -l sipgateway.dev/switch={switch},app.kubernetes.io/name=sipgateway",
+        f"Secret {namespace}/{secret_name(switch)} is gone, while ConfigMaps made with it exist.",
+        f"Restore it from a backup, with its label {LABEL_KEYS}={switch}. {_start_over(fleet)}",
+    )
+
+
+def keys_replaced(fleet: FleetId, key_id: str, signed: frozenset[str]) -> Finding:
+    """The keys Secret holds other keys than those that the fleet lives with."""
+    namespace, switch = fleet
+    return FLEET_KEYS_REPLACED.because(
+        "",
+        f"Secret {namespace}/{secret_name(switch)} holds revision key {key_id}; "
+        f"the ConfigMaps of the fleet were made with {', '.join(sorted(signed))}.",
+        f"Restore the Secret from a backup. {_start_over(fleet)}",
+    )
+
+
+def _start_over(fleet: FleetId) -> str:
+    selector = f"{LABEL_SWITCH}={fleet.switch},{LABEL_NAME}={LABEL_NAME_VALUE}"
+    return (
+        "Or start over, which replaces every gateway of the fleet once: "
+        f"kubectl -n {fleet.namespace} delete configmap -l {selector}"
     )

@@ -7,21 +7,34 @@ deadline is asked; each write names the resourceVersion (or that there is none),
 from __future__ import annotations
 
 import base64
+import logging
 import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from sipgateway.api.names import API_VERSION, FIELD_MANAGER, KIND, LABEL_KEYS, LABEL_SWITCH, PLURAL
 from sipgateway.cluster.client import Api, ApiError, Obj
 from sipgateway.errors import Finding
 from sipgateway.kube import codes
-from sipgateway.kube.decide import Action, Decision
+from sipgateway.kube.decide import Action, Decision, keys_missing
 from sipgateway.kube.metrics import Metrics
-from sipgateway.kube.records import FleetId, GatewayRecord, Key, Name, controller_uid
-from sipgateway.kube.world import World, config_map_record, keys_record
+from sipgateway.kube.records import (
+    FleetId,
+    GatewayRecord,
+    Key,
+    Name,
+    config_map_record,
+    controller_uid,
+    is_labelled,
+    keys_record,
+)
+from sipgateway.kube.world import World
 from sipgateway.render import configmap
 from sipgateway.render.keys import FleetKeys, secret_name
+from sipgateway.render.xml import RenderError
+
+log = logging.getLogger("sipgateway.reconcile")
 
 _T = TypeVar("_T")
 
@@ -35,7 +48,8 @@ class Outcome:
     Attributes:
         done: whether it was carried out, or nothing was to be done.
         look_again: look at it anew at once: what it was decided on has changed.
-        retry: try again later, not before so many seconds.
+        retry: try again later, not before so many seconds; each time it waits longer.
+        recheck: look again after so many seconds, each time: somebody else has to act, and no watch tells when.
         failure: why not, for the status; None when it will be all right by itself.
         restored: whether drift was put back.
     """
@@ -43,8 +57,12 @@ class Outcome:
     done: bool = True
     look_again: bool = False
     retry: float | None = None
+    recheck: float | None = None
     failure: Finding | None = None
     restored: bool = False
+
+
+_AGAIN = Outcome(done=False, look_again=True)
 
 
 @dataclass(slots=True)
@@ -59,14 +77,18 @@ class Publisher:
     world: World
     metrics: Metrics
     check: Callable[[], None]
+    _unsure: dict[Key, set[Name]] = field(default_factory=dict)
 
     async def carry_out(self, key: Key, decision: Decision) -> Outcome:
         """Does what was decided. Never raises for what the API server says."""
         try:
+            if key in self._unsure:
+                await self._make_sure(key)
+                return _AGAIN
             return await self._carry_out(key, decision)
         except ApiError as error:
             if error.conflict:
-                return Outcome(done=False, look_again=True)
+                return _AGAIN
             if error.transient:
                 return Outcome(done=False, retry=error.retry_after)
             what = f"The API server answers: {error.message}"
@@ -76,12 +98,14 @@ class Publisher:
         match decision.action:
             case Action.WRITE:
                 return await self._write(decision)
+            case Action.RESEAL:
+                return await self._reseal(decision)
             case Action.DELETE:
                 return await self._delete(key, decision)
             case Action.CLEAR:
                 return await self._clear(key, decision)
-            case Action.MAKE_KEYS if decision.record is not None:
-                return await self._make_keys(decision.record)
+            case Action.SEEK_KEYS if decision.record is not None:
+                return await self._seek_keys(decision.record.name.fleet)
             case _:
                 return Outcome()
 
@@ -95,55 +119,59 @@ class Publisher:
         self.world.reserve(name, record.key)
         try:
             stored = await self._store(record, body, decision)
+            if not isinstance(stored, Outcome):
+                self._stored(record, stored)
+        except ApiError as error:
+            if error.transient:  # perhaps it was done all the same: nobody else may have the name until we know
+                self._unsure.setdefault(record.key, set()).add(name)
+            raise
         finally:
-            self.world.unreserve(name, record.key)
+            if name not in self._unsure.get(record.key, ()):
+                self.world.unreserve(name, record.key)
         if isinstance(stored, Outcome):
             return stored
-        self._stored(record, stored)
         if decision.drift:
             self.metrics.drift.inc()
         return Outcome(restored=decision.drift)
 
+    async def _make_sure(self, key: Key) -> None:
+        """After a write without an answer: what is there now?"""
+        await self._look(key)
+        record = self.world.gateways.get(key)
+        if record is not None:
+            record.published = b""  # whether what is there is ours or drift cannot be said
+        for name in self._unsure.pop(key):
+            self.world.unreserve(name, key)
+
     async def _store(self, record: GatewayRecord, body: configmap.Body, decision: Decision) -> Obj | Outcome:
         before = decision.before
-        path = _config_maps(record.key.namespace)
-        wanted: Obj = {
-            "metadata": {"labels": dict(body.labels), "ownerReferences": [_owner(record)]},
-            "data": dict(body.data),
-        }
         if before is None:
-            wanted |= {"apiVersion": "v1", "kind": "ConfigMap"}
+            wanted = _wanted(record, body) | {"apiVersion": "v1", "kind": "ConfigMap"}
             wanted["metadata"]["name"] = body.name
+            path = f"{_config_maps(record.key.namespace)}?fieldManager={FIELD_MANAGER}"
             try:
-                return await self._count(
-                    "ConfigMap", "create", self.api.create(f"{path}?fieldManager={FIELD_MANAGER}", wanted)
-                )
+                return await self._count("ConfigMap", "create", self.api.create(path, wanted))
             except ApiError as error:
                 if error.reason != "AlreadyExists":
                     raise
             return await self._adopt(record, body)
-        if before.owner != record.uid:
+        if before.owner != record.uid or before.foreign:
             return await self._adopt(record, body)
         if before.immutable:
             await self._remove(before.key, before.uid, before.version)
-            return Outcome(done=False, look_again=True)
-        wanted["metadata"]["resourceVersion"] = before.version
+            return _AGAIN
+        wanted = _wanted(record, body, before.version)
         wanted["data"] |= dict.fromkeys(before.extra)
-        if decision.drift:
-            wanted["binaryData"] = None
-        return await self._patch(f"{path}/{body.name}", wanted, before.key)
+        return await self._patch(record.key, wanted)
 
-    async def _patch(self, path: str, wanted: Obj, key: Key) -> Obj | Outcome:
+    async def _patch(self, key: Key, wanted: Obj) -> Obj | Outcome:
         try:
-            return await self._count("ConfigMap", "patch", self.api.patch(path, wanted, params=_MANAGER))
+            return await self._count("ConfigMap", "patch", self.api.patch(_config_map(key), wanted, params=_MANAGER))
         except ApiError as error:
-            if error.not_found and error.is_status:
-                self.world.drop_config_map(key)
-            elif error.conflict:
-                await self._look(path)
-            else:
+            if not (error.conflict or (error.not_found and error.is_status)):
                 raise
-            return Outcome(done=False, look_again=True)
+        await self._look(key)
+        return _AGAIN
 
     async def _adopt(self, record: GatewayRecord, body: configmap.Body) -> Obj | Outcome:
         """A ConfigMap of our name is there that our watch did not tell of, or whose owner is another: is it ours?
@@ -151,34 +179,33 @@ class Publisher:
         It is when its controller is this SipGateway, or when it verifies under the fleet's keys: then it lost its
         labels, or its SipGateway was made anew. Else it is somebody else's, and stays as it is.
         """
-        path = f"{_config_maps(record.key.namespace)}/{body.name}"
-        found = await self.api.get(path)
+        found = await self._find(record.key)
+        if found is None:
+            return _AGAIN
         meta = found["metadata"]
-        if controller_uid(meta) != record.uid and not self._verifies(found, record):
+        if controller_uid(meta) != record.uid and not self._verifies(found, record.key, record.name.fleet):
+            self.world.disown(record.key, meta["uid"])
             what = f"ConfigMap {record.key.namespace}/{body.name} was not made by sipgateway."
-            return Outcome(done=False, retry=10.0, failure=codes.CONFIG_MAP_FOREIGN.because("", what))
-        wanted: Obj = {
-            "metadata": {
-                "labels": dict(body.labels),
-                "ownerReferences": [_owner(record)],
-                "resourceVersion": meta["resourceVersion"],
-            },
-            "data": dict.fromkeys(found.get("data") or {}) | dict(body.data),
-            "binaryData": None,
-        }
-        return await self._patch(path, wanted, record.key)
+            return Outcome(done=False, recheck=10.0, failure=codes.CONFIG_MAP_FOREIGN.because("", what))
+        if found.get("immutable") is True:
+            await self._remove(record.key, meta["uid"], meta["resourceVersion"])
+            return _AGAIN
+        wanted = _wanted(record, body, meta["resourceVersion"])
+        wanted["data"] = dict.fromkeys(found.get("data") or {}) | wanted["data"]
+        return await self._patch(record.key, wanted)
 
-    def _verifies(self, found: Obj, record: GatewayRecord) -> bool:
-        switch = (found["metadata"].get("labels") or {}).get(LABEL_SWITCH) or record.name.fleet.switch
-        keys = self.world.keys.get(FleetId(record.key.namespace, switch))
+    def _verifies(self, found: Obj, key: Key, fleet: FleetId) -> bool:
+        """Whether a ConfigMap was made with the keys of the fleet of its label, or of this one when that is lost."""
+        switch = (found["metadata"].get("labels") or {}).get(LABEL_SWITCH) or fleet.switch
+        keys = self.world.keys.get(FleetId(key.namespace, switch))
         if keys is None or keys.keys is None:
             return False
         try:
             configmap.verify(
                 found.get("data") or {},
-                configmap.labels(record.key.name, switch),
-                namespace=record.key.namespace,
-                name=configmap.config_map_name(record.key.name),
+                configmap.labels(key.name, switch),
+                namespace=key.namespace,
+                name=configmap.config_map_name(key.name),
                 switch=switch,
                 keys=keys.keys,
             )
@@ -192,12 +219,14 @@ class Publisher:
         before = decision.before
         if before is None or keys is None or keys.keys is None or before.owner != record.uid or before.extra:
             return False
-        found = await self.api.get(f"{_config_maps(record.key.namespace)}/{body.name}")
-        meta = found["metadata"]
-        if meta["resourceVersion"] != before.version or found.get("binaryData") or before.immutable:
+        found = await self._find(record.key)
+        if found is None or found["metadata"]["resourceVersion"] != before.version:
             return False
+        if found.get("binaryData") or before.immutable:
+            return False
+        labels = found["metadata"].get("labels") or {}
         same = configmap.up_to_date(
-            found.get("data") or {}, meta.get("labels") or {}, body, namespace=record.key.namespace, keys=keys.keys
+            found.get("data") or {}, labels, body, namespace=record.key.namespace, keys=keys.keys
         )
         if same and record.verdict is not None:
             record.verdict = replace(record.verdict, desired=before.digest)
@@ -209,21 +238,79 @@ class Publisher:
         if found is None:
             return
         known = self.world.config_maps.get(found.key)
-        if known is None or known.uid != found.uid or int(known.version) < int(found.version):
+        if known is None or int(known.version) < int(found.version):
             self.world.set_config_map(found)
-        if record.verdict is not None and found.digest == record.verdict.desired:
-            record.published = found.digest
+        current = self.world.gateways.get(record.key)
+        if current is not None and current.uid == record.uid:
+            current.published = found.digest
 
-    async def _look(self, path: str) -> None:
-        """Takes in what the API server has, without waiting for the watch to say so."""
+    async def _reseal(self, decision: Decision) -> Outcome:
+        """Seals a last good version with the active key. Only its own seals still have the values."""
+        record, before = decision.record, decision.before
+        if record is None or before is None or before.fleet is None:
+            raise ValueError("a new seal needs a record and what was there before")
+        keys = self.world.keys.get(before.fleet)
+        found = await self._find(record.key)
+        if found is None or keys is None or keys.keys is None:
+            return Outcome()
+        if found["metadata"]["resourceVersion"] != before.version:
+            await self._look(record.key)
+            return _AGAIN
         try:
-            self.world.take_config_map(await self.api.get(path))
-        except ApiError:
+            body = configmap.resealed(
+                found.get("data") or {},
+                found["metadata"].get("labels") or {},
+                namespace=record.key.namespace,
+                switch=before.fleet.switch,
+                object_name=record.key.name,
+                keys=keys.keys,
+            )
+        except (configmap.PublishedError, RenderError) as error:
+            log.error("the last good version of %s cannot be sealed anew: %s", record.key, error)  # noqa: TRY400
+            return Outcome(done=False)
+        wanted: Obj = {"metadata": {"resourceVersion": before.version}, "data": dict(body.data)}
+        stored = await self._patch(record.key, wanted)
+        if isinstance(stored, Outcome):
+            return stored
+        self._stored(record, stored)
+        return Outcome()
+
+    async def _find(self, key: Key) -> Obj | None:
+        """The ConfigMap as the API server has it now; when it has none, the world is told."""
+        try:
+            return await self.api.get(_config_map(key))
+        except ApiError as error:
+            if not (error.not_found and error.is_status):
+                raise
+        known = self.world.config_maps.get(key)
+        if known is not None:
+            self.world.drop_config_map(key, known.uid)
+        return None
+
+    async def _look(self, key: Key) -> None:
+        """Takes in what the API server has, without waiting for the watch to say so."""
+        found = await self._find(key)
+        if found is None:
             return
+        if is_labelled(found):
+            self.world.take_config_map(found)
+        else:  # our watch does not see it
+            self.world.drop_config_map(key, found["metadata"]["uid"], found["metadata"]["resourceVersion"])
 
     async def _delete(self, key: Key, decision: Decision) -> Outcome:
-        if decision.before is not None:
-            await self._remove(key, decision.before.uid, decision.before.version)
+        record, before = decision.record, decision.before
+        if record is None or before is None:
+            return Outcome()
+        self.world.make_room(key, begun=True)
+        try:
+            if before.owner != record.uid and not await self._is_ours(key, before.uid):
+                return Outcome(done=False, look_again=True)
+            await self._remove(key, before.uid, before.version)
+        finally:
+            self.world.make_room(key, begun=False)
+        current = self.world.gateways.get(key)
+        if current is not None:
+            current.published = b""
         return Outcome()
 
     async def _clear(self, key: Key, decision: Decision) -> Outcome:
@@ -236,26 +323,38 @@ class Publisher:
         else:
             self.world.take_gateway(found)
             return Outcome()
-        if decision.before is not None:
-            await self._remove(key, decision.before.uid, decision.before.version)
+        before = decision.before
+        if before is not None and (before.owner or await self._is_ours(key, before.uid)):
+            await self._remove(key, before.uid, before.version)
         return Outcome()
 
+    async def _is_ours(self, key: Key, uid: str) -> bool:
+        """Whether a ConfigMap that no SipGateway owns, or another one, was made by us. If not, it is disowned."""
+        found = await self._find(key)
+        if found is None or found["metadata"]["uid"] != uid:
+            return False
+        switch = (found["metadata"].get("labels") or {}).get(LABEL_SWITCH, "")
+        ours = bool(controller_uid(found["metadata"])) or self._verifies(found, key, FleetId(key.namespace, switch))
+        if not ours:
+            self.world.disown(key, uid)
+        return ours
+
     async def _remove(self, key: Key, uid: str, version: str) -> None:
-        self.check()
-        path = f"{_config_maps(key.namespace)}/{configmap.config_map_name(key.name)}"
         try:
-            await self._count("ConfigMap", "delete", self.api.delete(path, uid=uid, version=version))
+            answer = await self._count(
+                "ConfigMap", "delete", self.api.delete(_config_map(key), uid=uid, version=version)
+            )
         except ApiError as error:
-            if error.conflict:
-                await self._look(path)
-                raise
+            if error.conflict or (error.not_found and error.is_status):
+                await self._look(key)
             if not error.not_found:
                 raise
-        self.world.drop_config_map(key, uid)
+            return
+        if not (answer.get("metadata") or {}).get("finalizers"):  # else it is there until somebody lets go of it
+            self.world.drop_config_map(key, uid)
 
-    async def _make_keys(self, record: GatewayRecord) -> Outcome:
-        """Keys for a fleet that has none. That there are none is asked by name: its label may have been lost."""
-        fleet = record.name.fleet
+    async def _seek_keys(self, fleet: FleetId) -> Outcome:
+        """Asks by name for the keys that our watch does not know: their label may have been lost. Or makes them."""
         path = f"/api/v1/namespaces/{fleet.namespace}/secrets"
         name = secret_name(fleet.switch)
         try:
@@ -263,17 +362,12 @@ class Publisher:
         except ApiError as error:
             if not (error.not_found and error.is_status):
                 raise
-            self.check()
-            found = await self._count(
-                "Secret",
-                "create",
-                self.api.create(
-                    f"{path}?fieldManager={FIELD_MANAGER}",
-                    secret_object(fleet, FleetKeys.generate(secrets.token_bytes)),
-                ),
-            )
+            if self.world.has_config_maps(fleet):
+                self.world.no_keys(fleet, keys_missing(fleet))
+                return _AGAIN
+            new = secret_object(fleet, FleetKeys.generate(secrets.token_bytes))
+            found = await self._count("Secret", "create", self.api.create(f"{path}?fieldManager={FIELD_MANAGER}", new))
         if keys_record(found) is None:
-            self.check()
             label = {
                 "metadata": {
                     "labels": {LABEL_KEYS: fleet.switch},
@@ -282,7 +376,7 @@ class Publisher:
             }
             found = await self._count("Secret", "patch", self.api.patch(f"{path}/{name}", label, params=_MANAGER))
         self.world.take_keys(found)
-        return Outcome(done=False, look_again=True)
+        return _AGAIN
 
     async def _count(self, kind: str, verb: str, write: Awaitable[_T]) -> _T:
         self.check()
@@ -296,6 +390,16 @@ class Publisher:
         return answer
 
 
+def _wanted(record: GatewayRecord, body: configmap.Body, version: str | None = None) -> Obj:
+    """What of a ConfigMap is ours; with a version, as a patch of exactly that one."""
+    meta: Obj = {"labels": dict(body.labels), "ownerReferences": [_owner(record)]}
+    wanted: Obj = {"metadata": meta, "data": dict(body.data)}
+    if version is not None:
+        meta["resourceVersion"] = version
+        wanted["binaryData"] = None
+    return wanted
+
+
 def _owner(record: GatewayRecord) -> Obj:
     return {
         "apiVersion": API_VERSION,
@@ -305,6 +409,10 @@ def _owner(record: GatewayRecord) -> Obj:
         "controller": True,
         "blockOwnerDeletion": False,
     }
+
+
+def _config_map(key: Key) -> str:
+    return f"{_config_maps(key.namespace)}/{configmap.config_map_name(key.name)}"
 
 
 def _config_maps(namespace: str) -> str:

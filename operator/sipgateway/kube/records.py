@@ -6,16 +6,35 @@ what could be read of it.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import json
+import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from sipgateway.api.names import API_VERSION, DEFAULT_SWITCH, KIND
+from sipgateway.api.names import (
+    API_VERSION,
+    DEFAULT_SWITCH,
+    GROUP,
+    KIND,
+    LABEL_CREDENTIALS,
+    LABEL_KEYS,
+    LABEL_NAME,
+    LABEL_NAME_VALUE,
+    LABEL_SWITCH,
+    OBJECT_PREFIX,
+)
 from sipgateway.api.resolve import SecretView
 from sipgateway.cluster.client import Obj
 from sipgateway.errors import Finding
+from sipgateway.render import configmap
+from sipgateway.render.keys import FleetKeys, KeysError, secret_name
+
+_SIGNED = re.compile(r"1-([0-9a-f]{8})-[0-9a-f]{64}", re.ASCII)
 
 
 class Key(NamedTuple):
@@ -56,8 +75,10 @@ class GatewayRecord:
         name: the gateway name that its spec asks for, and where.
         suspend: `spec.suspend`.
         secrets: names of the Secrets that it uses.
+        leaving: whether it is being deleted and something still holds it: nothing is made for it any more.
         refused: refused on its own account, so that it keeps its name from nobody; None when not judged since a change.
-        published: digest that its ConfigMap was last seen or written with, when that was the desired one.
+        published: digest that its ConfigMap was last written with, or seen with when that was the desired one. What
+            differs from it without a write of ours is drift.
         verdict: what the last evaluation of it gave; None before the first.
     """
 
@@ -71,6 +92,7 @@ class GatewayRecord:
     name: Name
     suspend: bool
     secrets: tuple[str, ...]
+    leaving: bool = False
     refused: bool | None = None
     published: bytes = b""
     verdict: Verdict | None = None
@@ -111,10 +133,14 @@ class ConfigMapRecord:
         version: resourceVersion as last seen or written.
         since: resourceVersion at which its content came to be what it is; a touched annotation does not count.
         digest: of everything of it that is ours.
-        name: the gateway name that it carries, and on which fleet; None when it cannot be read.
-        owner: uid of its controller, empty without one.
+        fleet: the one of its label; None without one.
+        gateway: the gateway name that it carries; empty when it cannot be read.
+        signed: id of the revision key that its MAC is of; empty when it has no MAC of our form.
+        seals: ids of the seal keys that it needs.
+        owner: uid of the SipGateway that is its controller, empty without one.
         extra: keys of its data that are not ours.
         immutable: whether it must be deleted to be changed.
+        foreign: whether it was looked at and is not ours: it is left alone, and what it says counts for nothing.
     """
 
     key: Key
@@ -122,10 +148,19 @@ class ConfigMapRecord:
     version: str
     since: str
     digest: bytes
-    name: Name | None
+    fleet: FleetId | None
+    gateway: str
+    signed: str
+    seals: tuple[str, ...]
     owner: str
     extra: tuple[str, ...] = ()
     immutable: bool = False
+    foreign: bool = False
+
+    @property
+    def name(self) -> Name | None:
+        """The gateway name that it carries, and where; None when it carries none."""
+        return Name(self.fleet, self.gateway) if self.fleet is not None and self.gateway and not self.foreign else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +170,21 @@ class SecretRecord:
     uid: str
     version: str
     view: SecretView
+
+
+@dataclass(frozen=True, slots=True)
+class KeysRecord:
+    """The keys of a fleet as last read: usable, or why not.
+
+    Attributes:
+        uid: of the Secret; empty when there is none, as a look at it said.
+    """
+
+    name: str
+    uid: str
+    version: str
+    keys: FleetKeys | None
+    finding: Finding | None = None
 
 
 def gateway_record(obj: Obj) -> GatewayRecord:
@@ -157,6 +207,7 @@ def gateway_record(obj: Obj) -> GatewayRecord:
         secrets=tuple(
             sorted({name for name in map(_secret, (spec.get("usernameFrom"), spec.get("passwordFrom"))) if name})
         ),
+        leaving=bool(meta.get("deletionTimestamp")),
     )
 
 
@@ -187,11 +238,92 @@ def content_digest(
 
 
 def controller_uid(meta: Obj) -> str:
-    """The uid of the object's controller, empty without one."""
+    """The uid of the SipGateway that is the object's controller, empty without one."""
     for reference in meta.get("ownerReferences") or ():
-        if reference.get("controller") is True:
-            return str(reference.get("uid") or "")
+        if reference.get("controller") is True and reference.get("kind") == KIND:
+            group = str(reference.get("apiVersion") or "").partition("/")[0]
+            return str(reference.get("uid") or "") if group == GROUP else ""
     return ""
+
+
+def is_labelled(obj: Obj) -> bool:
+    """Whether a ConfigMap has the labels that our watch asks for."""
+    labels = obj["metadata"].get("labels") or {}
+    return labels.get(LABEL_NAME) == LABEL_NAME_VALUE and LABEL_SWITCH in labels
+
+
+def config_map_key(obj: Obj) -> Key:
+    """Which SipGateway a ConfigMap is of."""
+    meta = obj["metadata"]
+    return Key(meta["namespace"], str(meta["name"]).removeprefix(OBJECT_PREFIX))
+
+
+def config_map_record(obj: Obj) -> ConfigMapRecord | None:
+    """The record of a ConfigMap; None when its name is none of ours."""
+    meta = obj["metadata"]
+    if not str(meta["name"]).startswith(OBJECT_PREFIX):
+        return None
+    key = config_map_key(obj)
+    data = obj.get("data") or {}
+    labels = meta.get("labels") or {}
+    switch = labels.get(LABEL_SWITCH)
+    try:
+        carried = configmap.peek(data).gateway
+    except configmap.PublishedError:
+        carried = ""
+    immutable = obj.get("immutable") is True
+    owner = controller_uid(meta)
+    ours = {n: labels.get(n) for n in configmap.labels(key.name, switch or "")}
+    signed = _SIGNED.fullmatch(data.get(configmap.MAC) or "")
+    version = str(meta["resourceVersion"])
+    return ConfigMapRecord(
+        key=key,
+        uid=meta["uid"],
+        version=version,
+        since=version,
+        digest=content_digest(data, ours, owner, immutable=immutable, binary=bool(obj.get("binaryData"))),
+        fleet=FleetId(key.namespace, switch) if switch else None,
+        gateway=carried,
+        signed=sys.intern(signed[1]) if signed else "",
+        seals=tuple(sorted(map(sys.intern, configmap.sealed_with(data)))),
+        owner=owner,
+        extra=(*(k for k in data if k not in {configmap.XML, configmap.TARGET, configmap.MAC}),),
+        immutable=immutable,
+    )
+
+
+def secret_record(obj: Obj) -> SecretRecord:
+    """The record of a Secret with credentials, without its annotations: `kubectl apply` puts the password there."""
+    meta = obj["metadata"]
+    labelled = (meta.get("labels") or {}).get(LABEL_CREDENTIALS) == "true"
+    return SecretRecord(
+        meta["uid"], meta["resourceVersion"], SecretView(meta["name"], labelled, decoded(obj.get("data")))
+    )
+
+
+def keys_record(obj: Obj) -> tuple[FleetId, KeysRecord] | None:
+    """The record of a Secret with keys; None when it is none."""
+    meta = obj["metadata"]
+    switch = (meta.get("labels") or {}).get(LABEL_KEYS)
+    if not switch or meta["name"] != secret_name(switch):
+        return None  # else whoever may create a Secret could bring keys of his own
+    fleet = FleetId(meta["namespace"], switch)
+    identity = (str(meta["name"]), str(meta["uid"]), str(meta["resourceVersion"]))
+    try:
+        return fleet, KeysRecord(*identity, FleetKeys.from_data(decoded(obj.get("data"))))
+    except KeysError as error:
+        return fleet, KeysRecord(*identity, None, error.finding)
+
+
+def decoded(data: object) -> dict[str, bytes]:
+    """A Secret's `data`, decoded."""
+    found: dict[str, bytes] = {}
+    for name, text in data.items() if isinstance(data, dict) else ():
+        try:
+            found[name] = base64.b64decode(text, validate=True)
+        except (binascii.Error, ValueError, TypeError):
+            continue  # the API server does not store such a thing
+    return found
 
 
 def _text(fields: Obj, name: str, default: str) -> str:

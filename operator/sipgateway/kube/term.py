@@ -31,7 +31,7 @@ from sipgateway.kube.fleets import Fleets
 from sipgateway.kube.kopfwatch import KopfWatch
 from sipgateway.kube.metrics import Metrics
 from sipgateway.kube.publish import Publisher
-from sipgateway.kube.records import FleetId, Key
+from sipgateway.kube.records import FleetId, Key, config_map_key
 from sipgateway.kube.statuses import Statuses
 from sipgateway.kube.workers import Workers
 from sipgateway.kube.world import World
@@ -198,7 +198,9 @@ class Term:
                 "ConfigMaps",
                 f"{base}/configmaps",
                 world.take_config_map,
-                lambda obj: world.drop_config_map(world.key_of_config_map(obj), obj["metadata"]["uid"]),
+                lambda obj: world.drop_config_map(
+                    config_map_key(obj), obj["metadata"]["uid"], obj["metadata"]["resourceVersion"]
+                ),
                 lambda uids, version: world.keep_only_config_maps(uids, version, namespace),
                 self._trouble,
                 selector=f"{LABEL_NAME}={LABEL_NAME_VALUE},{LABEL_SWITCH}",

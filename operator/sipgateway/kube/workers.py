@@ -143,7 +143,7 @@ class Workers:
             if not outcome.look_again:
                 break
             if tries == _TRIES:
-                self._retry(key, 0.0)
+                outcome = replace(outcome, retry=0.0)
                 break
         self._took(key, decision, outcome, since)
         self.judge(key)
@@ -158,9 +158,13 @@ class Workers:
             self._retry(key, outcome.retry)
             return
         self._retries.pop(key, None)
+        if outcome.recheck is not None:
+            self._later(key, outcome.recheck)
         if not outcome.done:
             return
-        if decision.action in {Action.WRITE, Action.DELETE, Action.CLEAR}:
+        if record is None and key not in self.world.config_maps:
+            self._fleet_of.pop(key, None)
+        if decision.action in {Action.WRITE, Action.RESEAL, Action.DELETE, Action.CLEAR}:
             self.metrics.reconcile_seconds.observe(asyncio.get_running_loop().time() - since)
             generation = record.generation if record is not None else 0
             log.info(
@@ -176,6 +180,8 @@ class Workers:
     def _retry(self, key: Key, at_least: float) -> None:
         now = asyncio.get_running_loop().time()
         retry = self._retries[key] = Retry.after(self._retries.get(key), now)
-        seconds = min(max(retry.not_before - now, at_least), _RECHECK_MAX)
+        self._later(key, min(max(retry.not_before - now, at_least), _RECHECK_MAX))
+
+    def _later(self, key: Key, seconds: float) -> None:
         queue = self._queue(self._fleet(key))
         asyncio.get_running_loop().call_soon(queue.put_later, key, seconds)

@@ -6,13 +6,10 @@ or status could have to change. Each intake costs what the change touches, never
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from sipgateway.api.names import LABEL_CREDENTIALS, LABEL_KEYS, LABEL_SWITCH, OBJECT_PREFIX
 from sipgateway.api.resolve import SecretView
 from sipgateway.cluster.client import Obj
 from sipgateway.errors import Finding
@@ -21,31 +18,21 @@ from sipgateway.kube.records import (
     FleetId,
     GatewayRecord,
     Key,
+    KeysRecord,
     Name,
     SecretRecord,
-    content_digest,
-    controller_uid,
+    config_map_record,
     gateway_record,
+    keys_record,
+    secret_record,
 )
-from sipgateway.render import configmap
-from sipgateway.render.keys import FleetKeys, KeysError, secret_name
+from sipgateway.render.keys import secret_name
 
 #: ConfigMaps that are gone and may still come up in the answer to a write.
 _REMEMBERED = 2048
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
-
-
-@dataclass(frozen=True, slots=True)
-class KeysRecord:
-    """The keys of a fleet as last read: usable, or why not."""
-
-    name: str
-    uid: str
-    version: str
-    keys: FleetKeys | None
-    finding: Finding | None = None
 
 
 @dataclass(slots=True)
@@ -67,9 +54,12 @@ class World:
     members: dict[FleetId, set[Key]] = field(default_factory=dict)
     _claims: dict[Name, set[Key]] = field(default_factory=dict)
     _held: dict[Name, set[Key]] = field(default_factory=dict)
+    _reserved: dict[Name, set[Key]] = field(default_factory=dict)
     _users: dict[Key, set[Key]] = field(default_factory=dict)
-    _waiting: dict[Name, set[Key]] = field(default_factory=dict)
-    _gone: dict[str, None] = field(default_factory=dict)
+    _signed: dict[FleetId, dict[str, set[Key]]] = field(default_factory=dict)
+    _trusted: dict[FleetId, str] = field(default_factory=dict)
+    _making_room: set[Key] = field(default_factory=set)
+    _gone: dict[str, int | None] = field(default_factory=dict)
 
     # SipGateways
 
@@ -83,7 +73,7 @@ class World:
             if before.uid == record.uid:
                 record.verdict, record.published = before.verdict, before.published
                 if before.document == record.document and before.generation == record.generation:
-                    before.version, before.status = record.version, record.status
+                    before.version, before.status, before.leaving = record.version, record.status, record.leaving
                     self.hint(record.key, False)
                     return
             self._unlink(before)
@@ -155,128 +145,154 @@ class World:
         if len(claims) == 1 and held <= claims:  # nobody to compare with: whether it is refused is its own business
             only = self.gateways[next(iter(claims))]
             return None if only.suspend else only
-        asking = [self.gateways[k] for k in claims if k in held or not refused(self.gateways[k])]
+        asking = [r for r in (self.gateways[k] for k in claims) if r.key in held or not (r.leaving or refused(r))]
         holding = [r for k in held if (r := self.gateways.get(k)) is not None and r.name != name and refused(r)]
         return min((r for r in (*asking, *holding) if not r.suspend), key=lambda r: (r.age, r.key), default=None)
 
     def holders(self, name: Name) -> frozenset[Key]:
-        """The SipGateways (gone ones too) whose ConfigMaps carry this gateway name now."""
-        return frozenset(self._held.get(name, ()))
+        """The SipGateways (gone ones too) whose ConfigMaps carry this gateway name now, or are about to."""
+        return frozenset((*self._held.get(name, ()), *self._reserved.get(name, ())))
 
     def concerned(self, name: Name) -> frozenset[Key]:
         """The SipGateways that a gateway name concerns: that ask for it, or whose ConfigMaps carry it."""
         return frozenset((*self._claims.get(name, ()), *self._held.get(name, ())))
 
-    def wait_for(self, name: Name, key: Key) -> None:
-        """`key` is to be looked at again when the name's holder changes."""
-        self._waiting.setdefault(name, set()).add(key)
-
-    def waits_in_circle(self, key: Key) -> bool:
-        """Whether what `key` waits for waits, through others, for what `key` holds: a swap of names."""
+    def is_swapped(self, key: Key) -> bool:
+        """Whether what `key` waits for waits, through others, for what `key` holds, and nobody makes room yet."""
         seen: set[Key] = set()
         todo = [key]
+        found = False
         while todo:
             record = self.gateways.get(todo.pop())
-            if record is None:
-                continue
+            if record is None or record.suspend or record.refused:
+                continue  # it goes, or stays: it is not waiting for anybody
             for holder in self.holders(record.name) - {record.key}:
-                if holder == key:
-                    return True
+                if holder in self._making_room:
+                    return False
+                found = found or holder == key
                 if holder not in seen:
                     seen.add(holder)
                     todo.append(holder)
-        return False
+        return found
+
+    def make_room(self, key: Key, *, begun: bool) -> None:
+        """A deletion of this ConfigMap has begun, or is over. One is enough where names are swapped."""
+        (self._making_room.add if begun else self._making_room.discard)(key)
 
     # ConfigMaps
 
-    def take_config_map(self, obj: Obj) -> ConfigMapRecord | None:
+    def take_config_map(self, obj: Obj) -> None:
         """A ConfigMap with our labels is there. Its SipGateway is looked at when it is not what was seen or written."""
         record = config_map_record(obj)
         if record is None:
-            return None
+            return
         before = self.config_maps.get(record.key)
-        if before is not None and before.uid == record.uid:
-            if int(record.version) <= int(before.version):
-                return before  # older news than the answer to our own write
-            if before.digest == record.digest:
-                record = replace(record, since=before.since)
-        self.set_config_map(record)
-        if before is None or before.digest != record.digest:
+        if before is not None and int(record.version) <= int(before.version):
+            return  # older news than the answer to our own write
+        same = before is not None and before.uid == record.uid and before.digest == record.digest
+        if before is not None and same:
+            record = replace(record, since=before.since, foreign=before.foreign)
+        if self.set_config_map(record) and not same:
             self.hint(record.key, True)
-        return record
 
-    @staticmethod
-    def key_of_config_map(obj: Obj) -> Key:
-        """Which SipGateway a ConfigMap is of."""
-        meta = obj["metadata"]
-        return Key(meta["namespace"], str(meta["name"]).removeprefix(OBJECT_PREFIX))
-
-    def set_config_map(self, record: ConfigMapRecord) -> None:
-        """A ConfigMap is there as it was read or written."""
+    def set_config_map(self, record: ConfigMapRecord) -> bool:
+        """A ConfigMap is there as it was read or written. Says whether that is still so, as far as is known."""
         if record.uid in self._gone:
-            return  # the answer to our write came after the news that it is gone
-        self._free(self.config_maps.get(record.key), unless=record.name)
+            gone = self._gone[record.uid]
+            if gone is None or int(record.version) <= gone:
+                return False  # the answer to our write came after the news that it is gone
+            del self._gone[record.uid]  # it had only lost our labels
+        before = self.config_maps.get(record.key)
         self.config_maps[record.key] = record
         if record.name is not None:
             self._held.setdefault(record.name, set()).add(record.key)
+        if (made := _made_with(record)) is not None:
+            self._signed.setdefault(made[0], {}).setdefault(made[1], set()).add(record.key)
+        if before is not None:
+            self._forget(before, record)
+        return True
 
-    def drop_config_map(self, key: Key, uid: str | None = None) -> None:
-        """A ConfigMap is gone, or lost our labels. With `uid` only that very object."""
-        if uid is not None:
-            self._gone[uid] = None
-            if len(self._gone) > _REMEMBERED:
-                del self._gone[next(iter(self._gone))]
+    def disown(self, key: Key, uid: str) -> None:
+        """A ConfigMap with our labels is not ours: what it says counts for nothing, until it changes."""
         record = self.config_maps.get(key)
-        if record is None or (uid is not None and record.uid != uid):
+        if record is not None and record.uid == uid and not record.foreign:
+            self.set_config_map(replace(record, foreign=True))
+
+    def drop_config_map(self, key: Key, uid: str, version: str | None = None) -> None:
+        """A ConfigMap is gone for good; or, with the version of that news, is gone or lost our labels."""
+        self._gone[uid] = None if version is None else int(version)
+        if len(self._gone) > _REMEMBERED:
+            del self._gone[next(iter(self._gone))]
+        record = self.config_maps.get(key)
+        if record is None or record.uid != uid:
             return
         del self.config_maps[key]
-        self._free(record, unless=None)
+        self._forget(record, None)
         self.hint(key, True)
 
     def keep_only_config_maps(self, uids: frozenset[str], version: str, namespace: str | None) -> None:
         """After a whole LIST of that version: what was not in it is gone, unless we made it since."""
         for key, record in list(self.config_maps.items()):
             if record.uid not in uids and _not_since(record.version, version) and namespace in {None, key.namespace}:
-                self.drop_config_map(key, record.uid)
+                self.drop_config_map(key, record.uid, version)
+
+    def has_config_maps(self, fleet: FleetId) -> bool:
+        """Whether there are ConfigMaps that were made with keys of this fleet."""
+        return fleet in self._signed
+
+    def signed_with(self, fleet: FleetId) -> frozenset[str]:
+        """The ids of the revision keys that the fleet's ConfigMaps were made with."""
+        return frozenset(self._signed.get(fleet, ()))
+
+    def trusts(self, fleet: FleetId, key_id: str) -> bool:
+        """Whether a revision key is the fleet's: it made a ConfigMap of it, or there is none that says otherwise.
+
+        Once trusted it stays so: who edits the last ConfigMap of a fleet shall not get its keys refused.
+        """
+        if self._trusted.get(fleet) != key_id:
+            signed = self._signed.get(fleet)
+            if signed and key_id not in signed:
+                return False
+            self._trusted[fleet] = key_id
+        return True
 
     def reserve(self, name: Name, key: Key) -> None:
         """`key` is about to write a ConfigMap that carries this name: nobody else may take it meanwhile."""
-        self._held.setdefault(name, set()).add(key)
+        self._reserved.setdefault(name, set()).add(key)
 
     def unreserve(self, name: Name, key: Key) -> None:
-        """The write came to nothing: the name is free again, unless its ConfigMap carries it."""
-        record = self.config_maps.get(key)
-        if record is None or record.name != name:
-            self._release(name, key)
+        """The write is over: the name is free again, unless a ConfigMap carries it."""
+        _discard(self._reserved, name, key)
+        if key not in self._held.get(name, ()):
+            self._released(name, key)
 
-    def _free(self, record: ConfigMapRecord | None, *, unless: Name | None) -> None:
-        if record is not None and record.name is not None and record.name != unless:
-            self._release(record.name, record.key)
+    def _forget(self, before: ConfigMapRecord, now: ConfigMapRecord | None) -> None:
+        """What a ConfigMap was is not so any more."""
+        name = before.name
+        if name is not None and (now is None or now.name != name):
+            _discard(self._held, name, before.key)
+            self._released(name, before.key)
+        made = _made_with(before)
+        if made is not None and (now is None or _made_with(now) != made):
+            fleet, key_id = made
+            _discard(self._signed[fleet], key_id, before.key)
+            if not self._signed[fleet]:
+                del self._signed[fleet]
+                self._hint_all(self.members.get(fleet, ()))  # keys may be made now
 
-    def _release(self, name: Name, key: Key) -> None:
-        _discard(self._held, name, key)
-        for waiting in (*self._waiting.pop(name, ()), *self._claims.get(name, ())):
-            if waiting != key:
-                self.hint(waiting, True)
-
-    def sealed_in(self, fleet: FleetId) -> Iterator[ConfigMapRecord]:
-        """The ConfigMaps of a fleet."""
-        for name, keys in self._held.items():
-            if name.fleet == fleet:
-                yield from (self.config_maps[k] for k in keys if k in self.config_maps)
+    def _released(self, name: Name, key: Key) -> None:
+        for waiting in self._claims.get(name, frozenset[Key]()) - {key}:
+            self.hint(waiting, True)
 
     # Secrets
 
     def take_secret(self, obj: Obj) -> None:
         """A labelled Secret is there."""
-        meta = obj["metadata"]
-        key = Key(meta["namespace"], meta["name"])
+        key = Key(obj["metadata"]["namespace"], obj["metadata"]["name"])
         before = self.secrets.get(key)
-        if before is not None and before.version == meta["resourceVersion"]:
+        if before is not None and before.version == obj["metadata"]["resourceVersion"]:
             return
-        labelled = (meta.get("labels") or {}).get(LABEL_CREDENTIALS) == "true"
-        view = SecretView(key.name, labelled, _decoded(obj.get("data")))
-        self.secrets[key] = SecretRecord(meta["uid"], meta["resourceVersion"], view)
+        self.secrets[key] = secret_record(obj)
         self._hint_all(self._users.get(key, ()))
 
     def drop_secret(self, key: Key) -> None:
@@ -307,15 +323,25 @@ class World:
         if before is not None and before.uid == found.uid and int(found.version) <= int(before.version):
             return
         self.keys[fleet] = found
-        self._hint_all(self.members.get(fleet, ()))
+        self._hint_all(self._affected(fleet))
+
+    def no_keys(self, fleet: FleetId, finding: Finding) -> None:
+        """A look at the Secret with a fleet's keys said that there is none."""
+        self.keys[fleet] = KeysRecord(secret_name(fleet.switch), "", "0", None, finding)
+        self._hint_all(self._affected(fleet))
 
     def drop_keys(self, fleet: FleetId, uid: str | None = None) -> None:
-        """The Secret with a fleet's keys is gone."""
+        """The Secret with a fleet's keys is gone, or lost its label."""
         record = self.keys.get(fleet)
         if record is None or (uid is not None and record.uid != uid):
             return
         del self.keys[fleet]
-        self._hint_all(self.members.get(fleet, ()))
+        self._hint_all(self._affected(fleet))
+
+    def _affected(self, fleet: FleetId) -> frozenset[Key]:
+        """Whom the keys of a fleet concern: who wants to be there, and whose ConfigMaps still are."""
+        still = (key for keys in self._signed.get(fleet, {}).values() for key in keys)
+        return frozenset((*self.members.get(fleet, ()), *still))
 
     def keep_only_keys(self, uids: frozenset[str], version: str, namespace: str | None) -> None:
         """After a whole LIST of that version: what was not in it is gone, unless we made it since."""
@@ -328,59 +354,16 @@ class World:
             self.hint(key, True)
 
 
-def config_map_record(obj: Obj) -> ConfigMapRecord | None:
-    """The record of a ConfigMap; None when its name is none of ours."""
-    meta = obj["metadata"]
-    name = str(meta["name"])
-    if not name.startswith(OBJECT_PREFIX):
+def _made_with(record: ConfigMapRecord) -> tuple[FleetId, str] | None:
+    """The fleet and the id of the revision key that a ConfigMap was made with; None for one that is not ours."""
+    if record.fleet is None or not record.signed or record.foreign:
         return None
-    data = obj.get("data") or {}
-    labels = meta.get("labels") or {}
-    key = Key(meta["namespace"], name.removeprefix(OBJECT_PREFIX))
-    switch = labels.get(LABEL_SWITCH)
-    carried: Name | None = None
-    try:
-        carried = Name(FleetId(key.namespace, switch), configmap.peek(data).gateway) if switch else None
-    except configmap.PublishedError:
-        carried = None
-    ours = configmap.labels(key.name, switch or "")
-    immutable = obj.get("immutable") is True
-    owner = controller_uid(meta)
-    digest = content_digest(
-        data, {n: labels.get(n) for n in ours}, owner, immutable=immutable, binary=bool(obj.get("binaryData"))
-    )
-    extra = (*(k for k in data if k not in {configmap.XML, configmap.TARGET, configmap.MAC}),)
-    version = str(meta["resourceVersion"])
-    return ConfigMapRecord(key, meta["uid"], version, version, digest, carried, owner, extra, immutable)
-
-
-def keys_record(obj: Obj) -> tuple[FleetId, KeysRecord] | None:
-    """The record of a Secret with keys; None when it is none."""
-    meta = obj["metadata"]
-    switch = (meta.get("labels") or {}).get(LABEL_KEYS)
-    if not switch or meta["name"] != secret_name(switch):
-        return None  # else whoever may create a Secret could bring keys of his own
-    fleet = FleetId(meta["namespace"], switch)
-    identity = (str(meta["name"]), str(meta["uid"]), str(meta["resourceVersion"]))
-    try:
-        return fleet, KeysRecord(*identity, FleetKeys.from_data(_decoded(obj.get("data"))))
-    except KeysError as error:
-        return fleet, KeysRecord(*identity, None, error.finding)
+    return record.fleet, record.signed
 
 
 def _not_since(version: str, listed: str) -> bool:
     """Whether an object's version is not younger than a LIST: resourceVersions of one API server are in order."""
     return int(version) <= int(listed)
-
-
-def _decoded(data: object) -> dict[str, bytes]:
-    found: dict[str, bytes] = {}
-    for name, text in data.items() if isinstance(data, dict) else ():
-        try:
-            found[name] = base64.b64decode(text, validate=True)
-        except (binascii.Error, ValueError, TypeError):
-            continue  # the API server does not store such a thing
-    return found
 
 
 def _discard(index: dict[_K, set[_V]], key: _K, value: _V) -> None:
