@@ -121,7 +121,13 @@ def agent_rbac(namespace: str, switch: str = SWITCH) -> list[Manifest]:
     text = AGENT.read_text("utf-8").replace(f"sipgateway-{SWITCH}-", f"sipgateway-{switch}-")
     manifests = _documents(text)
     for manifest in manifests:
-        for place in (manifest["metadata"], *manifest.get("subjects", ())):
+        places = [*manifest.get("subjects", ())]
+        if manifest["kind"].startswith("Cluster"):
+            name = manifest["metadata"]["name"]
+            manifest["metadata"]["name"] = name.replace(f"-{AGENT_NAMESPACE}-{SWITCH}-", f"-{namespace}-{switch}-")
+        else:
+            places.append(manifest["metadata"])
+        for place in places:
             assert place["namespace"] == AGENT_NAMESPACE
             place["namespace"] = namespace
     return manifests

@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("sipgateway.cli.run", "keep a FreeSWITCH in line with a folder of manifests"),
     "diff": ("sipgateway.cli.diff", "say what would change on the switch, and whether it would be noticed"),
     "operator": ("sipgateway.cli.operator", "the Kubernetes operator: SipGateways to ConfigMaps, and true statuses"),
+    "agent": ("sipgateway.cli.agent", "the process in each switch pod: ConfigMaps to a switch, proved and reported"),
     "simulator": ("sipgateway.cli.simulator", "a stand-in for FreeSWITCH, for trying things out and for tests"),
     "demo": ("sipgateway.cli.demo", "the whole product in one minute, on the simulator"),
 }

@@ -1,0 +1,224 @@
+"""The agent of one switch pod: puts source, keeper, link, reporter and probes together, and starts them in order.
+
+In: `Options` and access to the API server. Out: a switch that is kept for ever. First everything that is wanted is
+fetched and written to files; then `/startedz` says so, and only then does the switch's container start, so that it
+boots with everything. After the boot's time limit it starts with what is on the disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from sipgateway import __version__
+from sipgateway.agent import memory
+from sipgateway.agent.cluster_source import ClusterSource
+from sipgateway.agent.files import ConfFolder
+from sipgateway.agent.keeper import Keeper
+from sipgateway.agent.link import Link
+from sipgateway.agent.probes import Answer, Probes
+from sipgateway.agent.report import Report
+from sipgateway.agent.reporter import Reporter
+from sipgateway.agent.switch_report import Facts, status
+from sipgateway.cluster.access import Access
+from sipgateway.cluster.client import Api
+from sipgateway.errors import Finding, StorageError
+from sipgateway.render.revision import key_id_of
+
+_log = logging.getLogger("sipgateway.agent")
+
+#: Seconds that the API server gets before a switch that runs already is kept with what is known from the disk.
+_GRACE = 2.0
+
+#: Seconds after a change in the cluster in which the switch mostly has it: then one report says both.
+_SOON = 0.2
+
+#: Seconds between writes of what a restart must know.
+_KEEP = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line asks for. The event socket's password never shows in `repr`."""
+
+    namespace: str
+    pod: str
+    uid: str
+    switch: str
+    esl_host: str
+    esl_port: int
+    esl_password: str = field(repr=False)
+    host: str = "0.0.0.0"  # noqa: S104 - the kubelet and Prometheus come from outside the container
+    port: int = 8081
+    boot_timeout: float = 60.0
+
+
+@dataclass(slots=True)
+class Agent:
+    """Runs until it is cancelled. The folder is locked by the caller."""
+
+    access: Access
+    options: Options
+    folder: ConfFolder
+    started: bool = False
+    proved_once: bool = False
+    phase: str = "Starting"
+    source: ClusterSource = field(init=False)
+    keeper: Keeper = field(init=False)
+    link: Link = field(init=False)
+    reporter: Reporter = field(init=False)
+    probes: Probes = field(init=False)
+    _api: Api = field(init=False)
+    _memory: memory.Memory = field(default_factory=memory.Memory)
+    _restored: bool = False
+    _dirty: asyncio.Event = field(default_factory=asyncio.Event)
+    _unkept: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        o = self.options
+        self._api = Api(self.access, connections=24)
+        self.keeper = Keeper(self.folder, self._ours, self._heard)
+        self.source = ClusterSource(self._api, o.namespace, o.switch, self._dirty.set, self.folder.layout)
+        self.link = Link(self.keeper, o.esl_host, o.esl_port, o.esl_password, self._heard)
+        self.reporter = Reporter(self._api, o.namespace, o.pod, o.uid, o.switch, self.status)
+        paths: dict[str, Callable[[], Awaitable[Answer]]] = {
+            "/healthz": _always,
+            "/startedz": self._startedz,
+            "/readyz": self._readyz,
+        }
+        self.probes = Probes(o.host, o.port, MappingProxyType(paths))
+
+    async def run(self) -> None:
+        """Boots, then keeps the switch for ever."""
+        async with self._api, self.probes:
+            self._memory = memory.recall(self.folder)
+            self.source.key_id = self._memory.key_id
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self.source.run())
+                await self._boot()
+                tasks.create_task(self._want())
+                tasks.create_task(self._keep_memory())
+                tasks.create_task(self.reporter.run())
+                tasks.create_task(self.link.run())
+                tasks.create_task(self._watch_idle())
+
+    # -- boot ----------------------------------------------------------------------------------------------------
+
+    async def _boot(self) -> None:
+        """Fetches what is wanted, and writes it; after the time limit with what is on the disk."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.source.synced(), self.options.boot_timeout)
+        if not self.source.is_synced:
+            _log.warning("the API server did not answer in time; starting with what is on the disk")
+        self._restore()
+        self.keeper.want(self.source.fleet.desired())
+        await self.keeper.write_files()
+        self.started = True
+        _log.info("started with %d gateways", len(self.keeper.desired.wanted))
+
+    def _restore(self) -> None:
+        """Takes over what was known before and is not listed now: its ConfigMap is gone, or was not read yet."""
+        self._restored = True
+        listed = {e.claim.name for e in self.source.fleet.entries.values() if e.claim is not None}
+        absent = {name: record for name, record in self._memory.records.items() if name not in listed}
+        self.source.fleet.restore(memory.claims(self.folder, absent), self._memory.gone)
+        self.source.look()
+
+    # -- work ----------------------------------------------------------------------------------------------------
+
+    async def _want(self) -> None:
+        """Hands what the cluster wants to the keeper: the first change at once, those of a storm together."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._dirty.wait()
+            self._dirty.clear()
+            before = loop.time()
+            self.keeper.want(self.source.fleet.desired())
+            self._unkept.set()
+            loop.call_later(_SOON, self.reporter.hint)
+            await asyncio.sleep(max(4 * (loop.time() - before), 0.001))
+
+    async def _keep_memory(self) -> None:
+        """Writes down what a restart must know, soon after it changed."""
+        while True:
+            await self._unkept.wait()
+            self._unkept.clear()
+            fleet = self.source.fleet
+            known = (self.source.key_id, tuple(fleet.claims.values()), tuple(fleet.gone))
+            try:
+                await asyncio.to_thread(memory.keep, self.folder, *known)
+            except StorageError as error:
+                _log.warning("what a restart must know cannot be written: %s", error.finding.message)
+            await asyncio.sleep(_KEEP)
+
+    async def _watch_idle(self) -> None:
+        """After each pass that left nothing to do: what is gone for good is forgotten, and the first one is news."""
+        while True:
+            await self.keeper.idle()
+            if not self.proved_once:
+                self.proved_once = True
+                self.phase = "Running"
+                self.reporter.hint()
+            fleet = self.source.fleet
+            over = [n for n in fleet.gone if n not in self.keeper.view.rows and n not in self.keeper.failures]
+            if over:
+                fleet.forget(over)
+                self._unkept.set()
+            await asyncio.sleep(1.0)
+
+    def _ours(self, revision: str) -> bool:
+        key_id = key_id_of(revision)
+        return key_id is not None and key_id == self.source.key_id
+
+    def _heard(self, report: Report) -> None:
+        """The keeper tells that something happened."""
+        level = {"info": logging.INFO, "warning": logging.WARNING}.get(report.level, logging.ERROR)
+        _log.log(level, "%s: %s", report.event, report.text, extra={"gateway": report.gateway})
+        self.reporter.hint()
+
+    # -- what is said ----------------------------------------------------------------------------------------------
+
+    def status(self) -> dict[str, Any]:
+        """The status of the SipSwitch now."""
+        keeper, source = self.keeper, self.source
+        keys = source.keys
+        refused = {r.gateway: r.finding for r in source.fleet.refusals.values() if r.gateway}
+        return status(
+            Facts(
+                phase=self.phase,
+                agent_version=__version__,
+                switch_version=self.link.version,
+                observed=source.observed,
+                seal_keys=() if keys is None else keys.ids,
+                wanted=keeper.desired.wanted,
+                refused=refused,
+                view=keeper.view,
+                ours=frozenset(n for n, r in keeper.view.revisions.items() if r is not None and self._ours(r)),
+                failures=keeper.failures,
+                problems=keeper.problems,
+                storage=keeper.storage,
+                unreachable=self.unreachable,
+            )
+        )
+
+    @property
+    def unreachable(self) -> Finding | None:
+        """Why the switch is not reached, None when it is."""
+        return self.link.unreachable
+
+    async def _startedz(self) -> Answer:
+        return Answer.of(None if self.started else "fetching and writing what is wanted")
+
+    async def _readyz(self) -> Answer:
+        if not self.started:
+            return await self._startedz()
+        return Answer.of(None if self.proved_once else "the switch was not proved to have what is wanted yet")
+
+
+async def _always() -> Answer:
+    return Answer()

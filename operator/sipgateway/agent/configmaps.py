@@ -1,0 +1,58 @@
+"""One ConfigMap as the API server gives it: a claim when everything in it is proved, else a refusal.
+
+In: the object as JSON, and the fleet's keys. Out: `Claim` or `Refusal`. No I/O. The MAC is verified before anything
+else is looked at; what comes is taken for hostile until then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sipgateway.agent.desired import Claim, Refusal
+from sipgateway.errors import Finding
+from sipgateway.reconcile.state import Wanted
+from sipgateway.render import configmap
+from sipgateway.render.keys import FleetKeys
+from sipgateway.render.layout import Layout, relative_path
+from sipgateway.render.xml import RenderError
+
+#: What names a registrar in a gateway, the first that is there (docs/gateway-params.md).
+_REGISTRARS = ("register-proxy", "proxy", "realm")
+
+
+def read(
+    obj: Mapping[str, Any], *, namespace: str, switch: str, layout: Layout, keys: FleetKeys | None
+) -> Claim | Refusal:
+    """What a ConfigMap with our labels comes to. Never raises for what stands in it."""
+    meta = obj["metadata"]
+    data: Mapping[str, str] = obj.get("data") or {}
+    if keys is None:
+        return Refusal(_NO_KEYS, _said(data), "")
+    try:
+        found = configmap.verify(
+            data, meta.get("labels") or {}, namespace=namespace, name=meta["name"], switch=switch, keys=keys
+        )
+        path = relative_path(found.gateway, layout)
+    except configmap.PublishedError as error:
+        return Refusal(error.finding, _said(data), error.unknown_key)
+    except RenderError as error:
+        return Refusal(error.finding, _said(data))
+    wanted = Wanted(found.name, found.profile, found.revision, found.registers, path)
+    return Claim(meta["name"], str(meta.get("creationTimestamp") or ""), wanted, found.file)
+
+
+def _said(data: Mapping[str, str]) -> str:
+    """The gateway that it says it is about. Nothing proves that: it only makes the report one about that gateway."""
+    try:
+        return configmap.peek(data).gateway
+    except configmap.PublishedError:
+        return ""
+
+
+_NO_KEYS = Finding(
+    "FleetKeysMissing",
+    "",
+    "The agent does not have the fleet's keys.",
+    "Look for the Secret sipgateway-SWITCH-keys; the operator makes it, or says why not (docs/security.md).",
+)

@@ -1,0 +1,80 @@
+"""The connection to the switch: made, kept, and made again with jitter; the keeper works on it while it stands.
+
+In: the event socket's address. Out: a keeper at work, and why there is no connection when there is none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sipgateway.agent.keeper import Keeper
+from sipgateway.agent.report import Report
+from sipgateway.errors import Finding, SwitchError
+from sipgateway.esl import commands
+from sipgateway.esl.client import backoff, connect
+
+_VERSION = re.compile(r"FreeSWITCH Version ([0-9A-Za-z.]{1,64})", re.ASCII)
+
+#: Seconds that a connection must hold before the next failure counts as the first again.
+_HELD = 5.0
+
+#: The longest wait between tries: a switch that starts is found soon.
+_MOST = 2.0
+
+
+@dataclass(slots=True)
+class Link:
+    """Runs until it is cancelled.
+
+    Attributes:
+        unreachable: why there is no connection, None while there is one.
+        version: of the switch, as it answered last.
+    """
+
+    keeper: Keeper
+    host: str
+    port: int
+    password: str = field(repr=False)
+    report: Callable[[Report], None]
+    unreachable: Finding | None = field(
+        default_factory=lambda: Finding("SwitchNotAsked", "", "The switch was not asked yet.", "")
+    )
+    version: str = ""
+    connects: int = 0
+    _jitter: random.Random = field(default_factory=random.SystemRandom)
+
+    async def run(self) -> None:
+        """Connects, and lets the keeper work; for ever."""
+        attempt = 0
+        while True:
+            began = float("inf")
+            try:
+                async with await connect(self.host, self.port, self.password) as client:
+                    began = _now()
+                    self.version = _first_word(await client.api(commands.version()))
+                    self.connects += 1
+                    self.unreachable = None
+                    self.report(Report("info", "switch", "", f"connected to {self.host}:{self.port}"))
+                    await self.keeper.keep(client)
+            except SwitchError as error:
+                if _now() - began > _HELD:
+                    attempt = 0
+                if self.unreachable is None or self.unreachable != error.finding:
+                    self.unreachable = error.finding
+                    self.report(Report("error", "switch", "", str(error), error.finding.code))
+            attempt += 1
+            await asyncio.sleep(backoff(attempt, self._jitter, most=_MOST))
+
+
+def _first_word(body: str) -> str:
+    """`1.10.12` of `FreeSWITCH Version 1.10.12-release+git~...`; empty when the switch says something else."""
+    found = _VERSION.match(body)
+    return found[1] if found else ""
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,90 @@
+"""What an agent must still know after a restart without an API server: which gateway came of which ConfigMap.
+
+In: claims. Out: a small file without secrets in our own folder, and claims made of it and of the gateway files that
+stand on the disk: those hold what was last wanted, and are read as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from sipgateway.agent.desired import Claim
+from sipgateway.agent.files import ConfFolder
+from sipgateway.agent.refusal import good_of
+from sipgateway.errors import StorageError
+
+_STATE = "fleet"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Where a gateway came from, and where its file stands."""
+
+    config_map: str
+    born: str
+    profile: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What was kept.
+
+    Attributes:
+        key_id: id of the fleet's revision key; empty when it was never known.
+        records: by gateway name.
+        gone: gateway names that were to go.
+    """
+
+    key_id: str = ""
+    records: Mapping[str, Record] = field(default_factory=lambda: MappingProxyType({}))
+    gone: frozenset[str] = frozenset()
+
+
+def keep(folder: ConfFolder, key_id: str, claims: Iterable[Claim], gone: Iterable[str]) -> None:
+    """Writes it down.
+
+    Raises:
+        StorageError: it cannot be written; what was kept before is whole.
+    """
+    gateways = {c.name: [c.config_map, c.born, c.wanted.profile, c.wanted.path] for c in claims}
+    folder.write_state(_STATE, {"key": key_id, "gateways": gateways, "gone": sorted(gone)})
+
+
+def recall(folder: ConfFolder) -> Memory:
+    """What was kept; nothing when there is nothing that can be read."""
+    state = folder.read_state(_STATE)
+    if not isinstance(state, Mapping):
+        return Memory()
+    key_id, gateways, gone = state.get("key"), state.get("gateways"), state.get("gone")
+    records: dict[str, Record] = {}
+    for name, entry in gateways.items() if isinstance(gateways, Mapping) else ():
+        match entry:
+            case [str(config_map), str(born), str(profile), str(path)]:
+                records[name] = Record(config_map, born, profile, path)
+            case _:
+                continue  # another version wrote this: what is loaded of it stays
+    return Memory(
+        key_id if isinstance(key_id, str) else "",
+        MappingProxyType(records),
+        frozenset(n for n in gone if isinstance(n, str)) if isinstance(gone, list) else frozenset(),
+    )
+
+
+def claims(folder: ConfFolder, records: Mapping[str, Record]) -> list[Claim]:
+    """The claims of these records, of the files that stand there; without its file there is none."""
+    if not records:
+        return []
+    try:
+        files = folder.read_all()
+    except StorageError:
+        return []
+    found: list[Claim] = []
+    for name, record in records.items():
+        data = files.get(record.path)
+        good = None if data is None else good_of(name, record.path, data, record.profile)
+        if good is not None:
+            found.append(Claim(record.config_map, record.born, good.wanted, good.data))
+    return found
