@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import sys
+
+from sipgateway.cluster import access, logs
+from sipgateway.cluster.lease import LONGEST
+from sipgateway.errors import ExitCode, SipgwError
 
 HELP = (
     "Watches SipGateways, writes one ConfigMap for each with the gateway's XML and sealed credentials, and keeps their "
@@ -15,6 +20,8 @@ HELP = (
 
 #: Seconds for which kopf's thread may keep the interpreter from the operator's: Python's 5 ms are our whole latency.
 _SWITCH = 0.0005
+
+_SHORTEST = 3.0
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -41,10 +48,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=15.0,
         metavar="SECONDS",
-        help="another replica takes over after so long (default: 15; at least 3)",
+        help="another replica takes over after so long (default: 15; 3 to 600)",
     )
     parser.add_argument(
-        "--identity", default="", metavar="TEXT", help="of this replica (default: host, process, random)"
+        "--identity",
+        default="",
+        metavar="TEXT",
+        help="of this replica, for the Lease; a random part is added (default: host and process)",
     )
     parser.add_argument(
         "--listen",
@@ -68,18 +78,21 @@ def host_port(text: str) -> tuple[str, int]:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the operator."""
-    if args.lease_seconds < 3:
-        print("sipgw operator: --lease-seconds is at least 3", file=sys.stderr)
-        return 2
-    return asyncio.run(_run(args))
+    if not _SHORTEST <= args.lease_seconds <= LONGEST:
+        print(f"sipgw operator: --lease-seconds is {_SHORTEST:g} to {LONGEST:g}", file=sys.stderr)
+        return int(ExitCode.USAGE)
+    sys.setswitchinterval(_SWITCH)
+    logs.set_up(args.log_level, one_line=("kopf",))
+    try:
+        return asyncio.run(_run(args))
+    except SipgwError as error:
+        logging.getLogger("sipgateway.operator").critical("%s", error, extra={"code": error.finding.code})
+        return int(error.exit_code)
 
 
 async def _run(args: argparse.Namespace) -> int:
-    from sipgateway.cluster import access, logs  # noqa: PLC0415
     from sipgateway.kube import kopfwatch, operator  # noqa: PLC0415 - kopf takes a second to import
 
-    sys.setswitchinterval(_SWITCH)
-    logs.set_up(args.log_level)
     kopfwatch.quiet_logs()
     found = await access.find(args.kubeconfig, args.context)
     host, port = args.listen

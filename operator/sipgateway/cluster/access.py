@@ -6,6 +6,7 @@ and again, because a bound token is rotated there; they never show in `repr`.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import ssl
 import time
@@ -22,6 +23,9 @@ SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 #: Seconds after which a token is read again; the kubelet rotates it long before it expires.
 _TOKEN_LIFE = 60.0
 
+#: Seconds after which it is tried again when it could not be read.
+_TOKEN_RETRY = 5.0
+
 
 @dataclass(slots=True)
 class Token:
@@ -33,14 +37,31 @@ class Token:
 
     read: Callable[[], Awaitable[str | None]] = field(repr=False)
     _value: str | None = field(default=None, repr=False)
-    _until: float = 0.0
+    _until: float = float("-inf")
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
-    async def get(self, *, fresh: bool = False) -> str | None:
-        """The token; `fresh` reads it again, as after a 401."""
-        now = time.monotonic()
-        if fresh or now >= self._until:
-            self._value, self._until = await self.read(), now + _TOKEN_LIFE
-        return self._value
+    async def get(self, *, refused: str | None = None) -> str | None:
+        """The token.
+
+        One that was read stays in use while it cannot be read again: that its file is being replaced is no reason to
+        stop.
+
+        Args:
+            refused: a token that the server did not take: unless there is another one by now, it is read again.
+
+        Raises:
+            OSError, ValueError, InputError: it was never read.
+        """
+        async with self._lock:  # many requests may be refused at once; one reads
+            if time.monotonic() >= self._until or (refused is not None and refused == self._value):
+                try:
+                    self._value = await self.read()
+                    self._until = time.monotonic() + _TOKEN_LIFE
+                except (OSError, ValueError, InputError):
+                    if self._value is None:
+                        raise
+                    self._until = time.monotonic() + _TOKEN_RETRY
+            return self._value
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +98,11 @@ def in_cluster(folder: Path = SERVICE_ACCOUNT) -> Access | None:
     if not host or not (folder / "token").is_file():
         return None
 
-    async def read() -> str | None:
-        return (folder / "token").read_text(encoding="ascii").strip()
+    async def read() -> str:
+        token = (folder / "token").read_text(encoding="ascii").strip()
+        if not token:
+            raise ValueError("the token's file is empty")
+        return token
 
     namespace = folder / "namespace"
     return Access(

@@ -3,6 +3,9 @@
 In: an `Access`. Out: objects as plain mappings, watch events, `ApiError` with the server's own words. It keeps no state
 but its connections. The generated client models are not used: they take 40 MB and copy every object.
 
+Watches do not count among the connections: a watch lasts minutes, and with a few namespaces they would leave none for
+requests. A server that went away without a word is noticed by TCP within a minute, one that hangs by its silence.
+
 After `ApiError` with `.conflict` the caller decides anew on what it reads next; after one with `.transient` it tries
 again later, not before `.retry_after`.
 """
@@ -10,8 +13,9 @@ again later, not before `.retry_after`.
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
@@ -20,6 +24,8 @@ import aiohttp
 
 from sipgateway import __version__
 from sipgateway.cluster.access import Access
+from sipgateway.cluster.connections import asks_before_sending, connector
+from sipgateway.errors import SipgwError
 
 Obj = dict[str, Any]
 
@@ -29,9 +35,16 @@ APPLY: Final = "application/apply-patch+yaml"
 #: Objects of one page of a LIST: an unpaged one of 10,000 peaks at 117 MB.
 PAGE: Final = 500
 
-#: Seconds that one request may take, and that a watch may be silent beyond its own time.
+#: Seconds that one request may take.
 _REQUEST: Final = 15.0
-_SILENCE: Final = 15.0
+
+#: Seconds of silence after which a watch counts as dead: the API server sends a bookmark every 60.
+SILENCE: Final = 75.0
+
+#: The longest time, in seconds, for which a server is left alone because it asks for it.
+_LEFT_ALONE: Final = 30.0
+
+_READS: Final = frozenset({"GET"})
 
 
 class ApiError(Exception):
@@ -74,7 +87,7 @@ class ApiError(Exception):
     @property
     def transient(self) -> bool:
         """Whether the same request may succeed later without anybody's help."""
-        return self.status in {0, 408, 429} or self.status >= 500
+        return self.status in {0, 408, 429} or self.status >= 500 or self.reason == "BadAnswer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +100,11 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class WatchEvent:
-    """One event of a watch: ADDED, MODIFIED, DELETED or BOOKMARK."""
+    """One event of a watch: ADDED, MODIFIED, DELETED or BOOKMARK; `version` is where to go on after it."""
 
     type: str
     object: Obj
+    version: str
 
 
 class Api:
@@ -99,22 +113,39 @@ class Api:
     def __init__(self, access: Access, *, connections: int = 32) -> None:
         self.access = access
         self._connections = connections
-        self._session: aiohttp.ClientSession | None = None
+        self._guard: Callable[[], None] | None = None
+        self._requests: aiohttp.ClientSession | None = None
+        self._watches: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        # The server's name is checked by the context; a name of its own is the kubeconfig's tls-server-name.
-        connector = aiohttp.TCPConnector(limit=self._connections, ssl=self.access.ssl_context(), keepalive_timeout=60)
-        self._session = aiohttp.ClientSession(
-            connector=connector, headers={"User-Agent": f"sipgateway/{__version__}", "Accept": "application/json"}
-        )
+        self._requests = self._session(self._connections)
+        self._watches = self._session(0)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        for session in (self._requests, self._watches):
+            if session is not None:
+                await session.close()
+        self._requests = self._watches = None
+
+    def guarded(self, check: Callable[[], None]) -> Self:
+        """The same connections, for somebody who may lose the right to write.
+
+        `check` is asked when a write has its connection, right before it is sent, and again when it is sent anew: a
+        process that was stopped in between sends nothing. What it raises, the call raises.
+        """
+        other = copy.copy(self)
+        other._guard = check  # noqa: SLF001 - its own kind
+        return other
+
+    def _session(self, limit: int) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=connector(self.access, limit),
+            headers={"User-Agent": f"sipgateway/{__version__}", "Accept": "application/json"},
+            trace_configs=[asks_before_sending()],
+        )
 
     async def get(self, path: str, params: Mapping[str, str] | None = None) -> Obj:
         """Reads one object.
@@ -166,17 +197,35 @@ class Api:
         params = {"limit": str(limit)} | ({"labelSelector": selector} if selector else {})
         while True:
             body = await self._request("GET", path, params=params)
-            meta = body.get("metadata") or {}
-            yield Page(body.get("items") or [], str(meta.get("resourceVersion", "")))
+            meta, items = body.get("metadata"), body.get("items") or []
+            if not isinstance(meta, dict) or not meta.get("resourceVersion") or not isinstance(items, list):
+                # Taken for a LIST it would say that nothing is there.
+                raise ApiError(0, "BadAnswer", "the answer to a LIST is no list", is_status=False)
+            yield Page(items, str(meta["resourceVersion"]))
             token = meta.get("continue")
             if not token:
                 return
             params["continue"] = token
 
     async def watch(
-        self, path: str, version: str, *, selector: str = "", fields: str = "", seconds: int = 240
+        self,
+        path: str,
+        version: str,
+        *,
+        selector: str = "",
+        fields: str = "",
+        seconds: int = 240,
+        opened: Callable[[], None] = lambda: None,
     ) -> AsyncIterator[WatchEvent]:
         """Events after `version`, until the server ends the watch after `seconds`; then call again.
+
+        Args:
+            path: of the collection.
+            version: resourceVersion of the LIST, or of the last event.
+            selector: label selector.
+            fields: field selector.
+            seconds: for which the server keeps the watch open.
+            opened: called once, when the server has accepted the watch.
 
         Raises:
             ApiError: `expired` when the version is too old; LIST again then.
@@ -191,19 +240,18 @@ class Api:
             params["labelSelector"] = selector
         if fields:
             params["fieldSelector"] = fields
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_REQUEST, sock_read=seconds + _SILENCE)
-        async with self._open("GET", path, params=params, timeout=timeout) as response:
-            try:
-                async for line in _lines(response):
-                    event = json.loads(line)
-                    kind, obj = event["type"], event["object"]
-                    if kind == "ERROR":
-                        raise _status_error(obj.get("code") or 500, obj, {})
-                    yield WatchEvent(kind, obj)
-            except (aiohttp.ClientError, OSError, TimeoutError) as error:
-                raise _unreachable(self.access.server, error) from None
-            except (ValueError, KeyError, TypeError):
-                raise ApiError(0, "BadAnswer", "the watch sent something that is no event") from None
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_REQUEST, sock_read=SILENCE)
+        async with self._open(self._watches, "GET", path, params=params, timeout=timeout) as response:
+            opened()
+            lines = _lines(response)
+            while True:
+                try:
+                    line = await anext(lines, None)
+                except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                    raise _unreachable(self.access.server, error) from None
+                if line is None:
+                    return
+                yield _event(line)
 
     async def _request(
         self,
@@ -216,7 +264,7 @@ class Api:
     ) -> Obj:
         timeout = aiohttp.ClientTimeout(total=_REQUEST)
         async with self._open(
-            method, path, body=body, content_type=content_type, params=params, timeout=timeout
+            self._requests, method, path, body=body, content_type=content_type, params=params, timeout=timeout
         ) as response:
             try:
                 raw = await response.read()
@@ -232,6 +280,7 @@ class Api:
     @contextlib.asynccontextmanager
     async def _open(
         self,
+        session: aiohttp.ClientSession | None,
         method: str,
         path: str,
         *,
@@ -241,12 +290,34 @@ class Api:
         params: Mapping[str, str] | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """One request; a 401 is tried once more with the token read anew, because it may have been rotated."""
+        if session is None:
+            raise RuntimeError("Api is used outside of its `async with`")
         data = None if body is None else json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
         headers = {} if data is None else {"Content-Type": content_type}
-        response = await self._send(method, path, params, data, headers, timeout, fresh=False)
-        if response.status == 401 and self.access.token is not None:
+        guard = None if method in _READS else self._guard
+        used: str | None = None
+
+        async def send() -> aiohttp.ClientResponse:
+            nonlocal used
+            used = await self._token(refused=used)
+            try:
+                return await session.request(
+                    method,
+                    self.access.server + path,
+                    params=params,
+                    data=data,
+                    headers=headers if used is None else headers | {"Authorization": f"Bearer {used}"},
+                    timeout=timeout,
+                    server_hostname=self.access.server_name,
+                    trace_request_ctx=guard,
+                )
+            except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                raise _unreachable(self.access.server, error) from None
+
+        response = await send()
+        if response.status == 401 and used is not None:
             response.close()
-            response = await self._send(method, path, params, data, headers, timeout, fresh=True)
+            response = await send()
         try:
             if response.status >= 400:
                 await _raise(response)
@@ -254,36 +325,28 @@ class Api:
         finally:
             response.close()  # a connection whose answer was read whole went back to the pool before
 
-    async def _send(
-        self,
-        method: str,
-        path: str,
-        params: Mapping[str, str] | None,
-        data: bytes | None,
-        headers: dict[str, str],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109
-        *,
-        fresh: bool,
-    ) -> aiohttp.ClientResponse:
-        if self._session is None:
-            raise RuntimeError("Api is used outside of its `async with`")
-        if self.access.token is not None:
-            headers["Authorization"] = f"Bearer {await self.access.token.get(fresh=fresh)}"
+    async def _token(self, refused: str | None) -> str | None:
+        if self.access.token is None:
+            return None
         try:
-            return await self._session.request(
-                method,
-                self.access.server + path,
-                params=params,
-                data=data,
-                headers=headers,
-                timeout=timeout,
-                server_hostname=self.access.server_name,
-            )
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise _unreachable(self.access.server, error) from None
+            return await self.access.token.get(refused=refused)
+        except (OSError, ValueError, SipgwError) as error:
+            raise ApiError(0, "NoToken", f"no token can be read: {error}") from None
 
 
-async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+def _event(line: bytes) -> WatchEvent:
+    try:
+        event = json.loads(line)
+        kind, obj = event["type"], event["object"]
+        if kind != "ERROR":
+            return WatchEvent(kind, obj, obj["metadata"]["resourceVersion"])
+        error = _status_error(int(obj.get("code") or 500), obj, {})
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ApiError(0, "BadAnswer", "the watch sent something that is no event") from None
+    raise error
+
+
+async def _lines(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
     """Whole lines, whatever their length: an object with its managedFields is longer than a reader's buffer."""
     rest = bytearray()
     async for chunk in response.content.iter_any():
@@ -314,13 +377,13 @@ async def _raise(response: aiohttp.ClientResponse) -> None:
 
 def _status_error(status: int, answer: Obj, headers: Mapping[str, str]) -> ApiError:
     details = answer.get("details") or {}
-    after = _retry_after(headers) or float(details.get("retryAfterSeconds") or 0)
+    after = _retry_after(headers) or _retry_after({"Retry-After": str(details.get("retryAfterSeconds") or 0)})
     return ApiError(status, str(answer.get("reason") or "Error"), str(answer.get("message") or ""), after)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float:
     try:
-        return max(0.0, min(float(headers.get("Retry-After", 0)), 60.0))
+        return max(0.0, min(float(headers.get("Retry-After", 0)), _LEFT_ALONE))
     except ValueError:
         return 0.0
 

@@ -10,6 +10,12 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from sipgateway.cluster.codes import CANNOT_LISTEN
+from sipgateway.errors import SipgwError
+
+#: Seconds that answers in hand get at the end.
+_LAST_ANSWERS = 1.0
+
 
 @dataclass(slots=True)
 class Health:
@@ -17,13 +23,13 @@ class Health:
 
     Attributes:
         ready: None when all is well, else why not.
-        metrics: body and content type of `/metrics`.
+        metrics: body and content type of `/metrics`, for what the asker accepts.
     """
 
     host: str
     port: int
     ready: Callable[[], str | None]
-    metrics: Callable[[], tuple[bytes, str]]
+    metrics: Callable[[str], tuple[bytes, str]]
     _runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> Health:  # noqa: PYI034
@@ -31,10 +37,16 @@ class Health:
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._metrics)
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_LAST_ANSWERS)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self.host, self.port, reuse_address=True)
-        await site.start()
+        try:
+            await site.start()
+        except OSError as error:
+            await self._runner.cleanup()
+            where = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+            what = f"Nothing can be served on {where}: {error.strerror or error}."
+            raise SipgwError(CANNOT_LISTEN.because("", what)) from None
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -48,6 +60,6 @@ class Health:
         why = self.ready()
         return web.Response(text="ok\n") if why is None else web.Response(status=503, text=f"{why}\n")
 
-    async def _metrics(self, _: web.Request) -> web.Response:
-        body, kind = self.metrics()
+    async def _metrics(self, request: web.Request) -> web.Response:
+        body, kind = self.metrics(request.headers.get("Accept", ""))
         return web.Response(body=body, headers={"Content-Type": kind})

@@ -97,8 +97,8 @@ class Fleets:
         now = self.clock()
         if before is None or before.report.uid != report.uid:
             heard = HeardReport(report, now, confirmed=False)
-        elif before.report.resource_version == report.resource_version:
-            return
+        elif int(before.report.resource_version) >= int(report.resource_version):
+            return  # older news, of a LIST that took its time, would look like a heartbeat
         elif before.report.heartbeat != report.heartbeat:
             heard = HeardReport(report, now, confirmed=True)
         else:
@@ -108,9 +108,13 @@ class Fleets:
         if fleet is not None:
             self.refresh(fleet)
 
-    def drop_report(self, key: Key) -> None:
-        """A SipSwitch is gone."""
-        if self._reports.pop(key, None) is not None and (fleet := self._fleet_of.get(key)) is not None:
+    def drop_report(self, key: Key, uid: str | None = None) -> None:
+        """A SipSwitch is gone. With `uid` only that very object."""
+        known = self._reports.get(key)
+        if known is None or (uid is not None and known.report.uid != uid):
+            return
+        del self._reports[key]
+        if (fleet := self._fleet_of.get(key)) is not None:
             self.refresh(fleet)
 
     def known_reports(self) -> tuple[Key, ...]:

@@ -4,6 +4,10 @@ In: an `Access`, namespaces. Out: calls on the operator's own loop. kopf runs in
 because it cancels every task that it did not find there, and takes signals, when it runs in the main one. Only
 `on.event` handlers that return None are used: anything else would write into every object. No indexes, no peering,
 no scanning.
+
+kopf's requests go through a session of ours: the token is read anew when it was refused, dead connections are noticed,
+and it shows when a watch began anew, since kopf tells nobody what went meanwhile. A namespace that it may not read, or
+an API server that does not answer, it tries again for ever, each watch by itself; what ends it is told to who waits.
 """
 
 from __future__ import annotations
@@ -11,25 +15,48 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import secrets
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
+import aiohttp
 import kopf
 
-from sipgateway.api.names import GROUP, PLURAL, SWITCH_PLURAL, VERSION
+from sipgateway import __version__
+from sipgateway.api.names import API_VERSION, GROUP, PLURAL, SWITCH_PLURAL, VERSION
 from sipgateway.cluster.access import Access
 from sipgateway.cluster.client import Obj
+from sipgateway.cluster.connections import connector
+
+_T = TypeVar("_T")
 
 #: Told of each event: the plural of its kind, the type (None for listed), the object.
 OnEvent = Callable[[str, str | None, Obj], None]
+
+#: Told of each watch that began after a LIST: the namespace, None for all.
+OnWatch = Callable[[str | None], None]
 
 #: Seconds for which kopf keeps the task of an object that nothing happens to: ten thousand of them take 60 MB.
 _IDLE = 0.05
 
 #: Seconds after which the server ends a watch and kopf opens the next.
 _WATCH = 240
+
+#: Seconds that a request of kopf's may take, and a connection's beginning.
+_REQUEST, _CONNECT = 30.0, 10.0
+
+#: Seconds between kopf's tries; the last for ever.
+_PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
+
+#: Seconds between log-ins, when the API server refuses the token that there is.
+_LOGIN_FIRST, _LOGIN_MAX = 1.0, 30.0
+
+#: Seconds that kopf gets to end.
+_END = 5.0
+
+_OURS = f"/apis/{API_VERSION}/"
 
 
 @dataclass(slots=True)
@@ -38,17 +65,22 @@ class KopfWatch:
 
     Attributes:
         namespaces: where to watch; empty for everywhere.
-        on_event: called in the loop that started the watch.
+        on_event, on_watch: called in the loop that started the watch.
     """
 
     access: Access
     namespaces: Collection[str]
     on_event: OnEvent
-    _loop: asyncio.AbstractEventLoop | None = None
-    _thread: threading.Thread | None = None
-    _stop: threading.Event = field(default_factory=threading.Event)
+    on_watch: OnWatch
+    _loop: asyncio.AbstractEventLoop = field(init=False)
+    _thread: threading.Thread = field(init=False)
+    _own: asyncio.AbstractEventLoop | None = None
+    _stop: asyncio.Event | None = None
+    _stopping: bool = False
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
     _error: BaseException | None = None
+    _sessions: list[aiohttp.ClientSession] = field(default_factory=list)
+    _listed: set[str] = field(default_factory=set)
 
     async def __aenter__(self) -> KopfWatch:  # noqa: PYI034
         self._loop = asyncio.get_running_loop()
@@ -57,78 +89,124 @@ class KopfWatch:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._stop.set()
-        await self._ended.wait()
-        if self._thread is not None:
-            await asyncio.to_thread(self._thread.join)
+        self._stopping = True
+        own, stop = self._own, self._stop
+        if own is not None and stop is not None:
+            with contextlib.suppress(RuntimeError):  # its loop is closed: it has ended by itself
+                own.call_soon_threadsafe(stop.set)
+        with contextlib.suppress(TimeoutError):  # a thread that hangs ends with the process
+            async with asyncio.timeout(_END):
+                await self._ended.wait()
+                await asyncio.to_thread(self._thread.join)
 
-    async def ended(self) -> None:
-        """Returns when kopf has ended, which it does not unless something broke.
-
-        Raises:
-            RuntimeError: what it ended with.
-        """
+    async def ended(self) -> str:
+        """Returns when kopf has ended, which it does not unless something broke; says what."""
         await self._ended.wait()
-        raise RuntimeError(f"kopf ended: {self._error or 'without an error'}")
+        error = self._error
+        return "without an error" if error is None else f"{type(error).__name__}: {error}"
+
+    # In kopf's thread
 
     def _run(self) -> None:
         try:
             asyncio.run(self._operate())
-        except Exception as error:  # noqa: BLE001 - whatever it is, the supervisor starts it again and says so
+        except BaseException as error:  # noqa: BLE001 - whatever it is, who waits starts kopf again and says so
             self._error = error
         finally:
-            if self._loop is not None:
-                with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to be told
-                    self._loop.call_soon_threadsafe(self._ended.set)
+            self._tell(self._ended.set)
 
     async def _operate(self) -> None:
+        self._stop = asyncio.Event()
+        self._own = asyncio.get_running_loop()
+        if self._stopping:
+            return
         registry = kopf.OperatorRegistry()
-        own = asyncio.get_running_loop()
-        tokens = self.access.token
-
-        async def login(**_: Any) -> kopf.ConnectionInfo:
-            certificate, key = self.access.client_certificate or (None, None)
-            token = None if tokens is None else await asyncio.wrap_future(self._fetch_token(), loop=own)
-            return kopf.ConnectionInfo(
-                server=self.access.server,
-                ca_path=self.access.ca_file,
-                token=token,
-                certificate_path=certificate,
-                private_key_path=key,
-            )
 
         # `async`, though they await nothing: kopf sends any other handler through a pool of threads.
         async def gateway(event: Any, **_: Any) -> None:
-            self._pass_on(PLURAL, event)
+            self._tell(self.on_event, PLURAL, event["type"], event["object"])
 
         async def switch(event: Any, **_: Any) -> None:
-            self._pass_on(SWITCH_PLURAL, event)
+            self._tell(self.on_event, SWITCH_PLURAL, event["type"], event["object"])
 
-        kopf.on.login(registry=registry, id="login")(login)
+        kopf.on.login(registry=registry, id="login")(self._login)
         kopf.on.event(GROUP, VERSION, PLURAL, registry=registry, id="gateway")(gateway)
         kopf.on.event(GROUP, VERSION, SWITCH_PLURAL, registry=registry, id="switch")(switch)
-        await kopf.operator(
-            registry=registry,
-            settings=settings(),
-            standalone=True,
-            clusterwide=not self.namespaces,
-            namespaces=sorted(self.namespaces),
-            stop_flag=self._stop,
+        try:
+            # An asyncio.Event and no threading.Event: for that kopf keeps a thread waiting, which outlives its end.
+            await kopf.operator(
+                registry=registry,
+                settings=settings(),
+                standalone=True,
+                clusterwide=not self.namespaces,
+                namespaces=sorted(self.namespaces),
+                stop_flag=self._stop,
+            )
+        finally:
+            for session in self._sessions:
+                await session.close()
+
+    async def _login(self, **_: Any) -> kopf.AiohttpSession:
+        """A session; kopf asks for another one when one was answered 401 though the token was read anew."""
+        if self._sessions:
+            await asyncio.sleep(min(_LOGIN_FIRST * 2 ** (len(self._sessions) - 1), _LOGIN_MAX))
+        session = aiohttp.ClientSession(
+            connector=connector(self.access, 0),
+            headers={"User-Agent": f"sipgateway/{__version__} kopf"},
+            middlewares=(self._send,),
         )
+        self._sessions = [*self._sessions[-8:], session]
+        return kopf.AiohttpSession(server=self.access.server, aiohttp_session=session)
 
-    def _fetch_token(self) -> Any:
-        if self._loop is None or self.access.token is None:
-            raise RuntimeError("not started")
-        return asyncio.run_coroutine_threadsafe(self.access.token.get(fresh=True), self._loop)
+    async def _send(self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        used = await self._authorize(request, refused=None)
+        response = await handler(request)
+        if response.status == 401 and used is not None:
+            response.close()
+            await self._authorize(request, refused=used)
+            response = await handler(request)
+        self._watched(request, response)
+        return response
 
-    def _pass_on(self, plural: str, event: Any) -> None:
-        if self._loop is not None:
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self.on_event, plural, event["type"], event["object"])
+    async def _authorize(self, request: aiohttp.ClientRequest, refused: str | None) -> str | None:
+        tokens = self.access.token
+        if tokens is None:
+            return None
+        token = await self._in_main_loop(tokens.get(refused=refused))
+        request.headers["Authorization"] = f"Bearer {token}"
+        return token
+
+    def _watched(self, request: aiohttp.ClientRequest, response: aiohttp.ClientResponse) -> None:
+        """Tells of a watch that was accepted, when it is the first after a LIST."""
+        path = request.url.path
+        if response.status != 200 or not path.startswith(_OURS):
+            return
+        if "watch" not in request.url.query:
+            self._listed.add(path)
+        elif path in self._listed:
+            self._listed.discard(path)
+            parts = path.removeprefix(_OURS).split("/")
+            self._tell(self.on_watch, parts[1] if parts[0] == "namespaces" else None)
+
+    async def _in_main_loop(self, what: Coroutine[Any, Any, _T]) -> _T:
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(what, self._loop))
+
+    def _tell(self, what: Callable[..., object], *about: Any) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+            self._loop.call_soon_threadsafe(what, *about)
+
+
+class _Pauses:
+    """Seconds between tries, without an end: one watch that fails shall not end the others."""
+
+    def __iter__(self) -> Iterator[float]:
+        yield from _PAUSES
+        while True:
+            yield _PAUSES[-1]
 
 
 class _NoMemory(kopf.DiffBaseStorage):
-    """kopf computes what it would store in each object's annotations; we store nothing, so there is nothing to do."""
+    """kopf would compute what it stores in annotations, and stumble over what it finds there; we store nothing."""
 
     def build(self, **_: Any) -> kopf.BodyEssence:
         return kopf.BodyEssence({})
@@ -140,21 +218,47 @@ class _NoMemory(kopf.DiffBaseStorage):
         return
 
 
+class _NoProgress(kopf.ProgressStorage):
+    """The same for the progress of handlers."""
+
+    def fetch(self, **_: Any) -> Any:
+        return None
+
+    def store(self, **_: Any) -> None:
+        return
+
+    def purge(self, **_: Any) -> None:
+        return
+
+    def touch(self, **_: Any) -> None:
+        return
+
+    def clear(self, *, essence: kopf.BodyEssence) -> kopf.BodyEssence:
+        return essence
+
+
 def settings() -> kopf.OperatorSettings:
-    """Kopf's settings: it only watches."""
+    """Settings of kopf: it only watches."""
     made = kopf.OperatorSettings()
     made.scanning.disabled = True
     made.posting.enabled = False
     made.batching.batch_window = 0
     made.queueing.idle_timeout = _IDLE
+    made.queueing.exit_timeout = 0.5
     made.watching.chunk_size = 500
     made.watching.server_timeout = _WATCH
+    made.networking.request_timeout = _REQUEST
+    made.networking.connect_timeout = _CONNECT
+    made.networking.error_backoffs = _Pauses()
     made.persistence.diffbase_storage = _NoMemory()
+    made.persistence.progress_storage = _NoProgress()
+    # kopf takes its finalizer off whatever has it. Nobody can name this one.
+    made.persistence.finalizer = f"{GROUP}/{secrets.token_hex(16)}"
+    made.process.ultimate_exiting_timeout = None  # it would kill the process
     return made
 
 
 def quiet_logs() -> None:
-    """Kopf tells of each object and each login; only what is wrong is of interest."""
-    for name in ("kopf.objects", "kopf.activities", "kopf._core", "kopf._cogs", "kopf"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)  # that it takes no signals here is meant
+    """Neither tries that failed, which kopf repeats, nor that it takes no signals here, which is meant, are news."""
+    logging.getLogger("kopf._cogs.clients.api").setLevel(logging.CRITICAL)
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)

@@ -1,14 +1,16 @@
 """The operator's metrics, in Prometheus' naming. No label has unbounded values: never a gateway's name.
 
-In: counts and durations from the workers. Out: a registry for `/metrics`.
+In: counts and durations from the workers. Out: what `/metrics` answers, as OpenMetrics or as Prometheus' older text,
+whichever the asker accepts. A replica that does not lead says nothing of gateways: sums over replicas stay true.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, exposition
+
+from sipgateway import __version__
 
 #: Upper bounds of durations, in seconds: a write takes 2 ms, a full fleet's start some tens of seconds.
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
@@ -24,6 +26,7 @@ class Metrics:
     gateways: Gauge = field(init=False)
     queue: Gauge = field(init=False)
     watch_restarts: Counter = field(init=False)
+    unreadable: Gauge = field(init=False)
     drift: Counter = field(init=False)
     events_dropped: Counter = field(init=False)
     leader: Gauge = field(init=False)
@@ -47,6 +50,11 @@ class Metrics:
         self.watch_restarts = Counter(
             "sipgateway_watch_restarts", "Watches that had to begin again.", ["resource"], registry=own
         )
+        self.unreadable = Gauge(
+            "sipgateway_unreadable_collections",
+            "What cannot be read now (a missing right, no answer), one for each kind in each namespace.",
+            registry=own,
+        )
         self.drift = Counter(
             "sipgateway_drift_repaired",
             "ConfigMaps that somebody changed or deleted and that were put back.",
@@ -61,8 +69,26 @@ class Metrics:
             "Unix time of the last reconcile that ended as it should.",
             registry=own,
         )
+        Gauge("sipgateway_build_info", "1, with the version.", ["version"], registry=own).labels(__version__).set(1)
+        ProcessCollector(registry=own)
 
-    def exposition(self) -> tuple[bytes, str]:
-        """What `/metrics` answers, and its content type."""
-        body: bytes = generate_latest(self.registry)  # type: ignore[no-untyped-call]
-        return body, CONTENT_TYPE_LATEST
+    def leads(self) -> None:
+        """This replica acts now."""
+        self.leader.set(1)
+
+    def leads_no_more(self) -> None:
+        """What only the leader knows is not said any more."""
+        self.leader.set(0)
+        self.gateways.clear()
+        self.queue.clear()
+        self.unreadable.set(0)
+
+    def exposition(self, accept: str) -> tuple[bytes, str]:
+        """What `/metrics` answers, and its content type.
+
+        Args:
+            accept: what the asker takes, as in HTTP's header.
+        """
+        encode, kind = exposition.choose_encoder(accept)
+        body: bytes = encode(self.registry)
+        return body, kind

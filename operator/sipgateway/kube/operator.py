@@ -21,12 +21,16 @@ from sipgateway.cluster.lease import Lease
 from sipgateway.errors import ExitCode, SipgwError
 from sipgateway.kube import codes
 from sipgateway.kube.metrics import Metrics
-from sipgateway.kube.term import Term
+from sipgateway.kube.term import End, Term
 
 log = logging.getLogger("sipgateway.operator")
 
 #: Seconds between looks for CRDs that are not there.
 _CRDS_LOOK = 1.0
+
+#: Seconds that a term has to last to count as one that worked, and the first and the longest pause after others.
+_WORKS = 60.0
+_PAUSE_FIRST, _PAUSE_MAX = 1.0, 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class Options:
         namespaces: where it looks; empty for everywhere.
         lease_namespace, lease_name: the Lease of the replicas.
         lease_seconds: after so long without a renewal another replica takes over.
-        identity: of this replica; empty makes one.
+        identity: of this replica; empty takes host and process. A random part is added.
         host, port: where `/healthz`, `/readyz` and `/metrics` are served.
     """
 
@@ -59,20 +63,21 @@ class Operator:
     metrics: Metrics = field(default_factory=Metrics)
     _term: Term | None = None
     _state: str | None = "starting"
+    _told: str = ""
 
     async def run(self) -> int:
         """Runs until SIGTERM or SIGINT.
 
         Raises:
-            SipgwError: the Lease may not be used.
+            SipgwError: the Lease may not be used, or nothing can be served at the address.
         """
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         health = Health(self.options.host, self.options.port, self._ready, self.metrics.exposition)
-        async with health, Api(self.access) as api:
-            working = asyncio.create_task(self._work(api, stop))
+        async with health, Api(self.access) as api, Api(self.access, connections=2) as own:
+            working = asyncio.create_task(self._work(api, self._lease(own), stop))
             stopping = asyncio.create_task(stop.wait())
             await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if not working.done() and self._term is None:
@@ -86,75 +91,108 @@ class Operator:
         log.info("stopped")
         return int(ExitCode.OK)
 
-    async def _work(self, api: Api, stop: asyncio.Event) -> None:
-        identity = self.options.identity or f"{socket.gethostname()}_{os.getpid()}_{secrets.token_hex(4)}"
-        lease = self._lease(api, identity)
+    async def _work(self, api: Api, lease: Lease, stop: asyncio.Event) -> None:
+        """Term after term; after short ones that ended for no good reason with a growing pause between them."""
+        failures = 0
+        loop = asyncio.get_running_loop()
         try:
-            while not stop.is_set():
+            while True:
                 await self._wait_for_crds(api)
-                self._state = None  # a replica that waits for the Lease is as ready as it can be
-                try:
-                    await lease.acquire()
-                except ApiError as error:
-                    where = f"{self.options.lease_namespace}/{self.options.lease_name}"
-                    what = f"Lease {where} may not be used: {error.message}."
-                    raise SipgwError(codes.LEASE_FORBIDDEN.because("", what)) from None
-                log.info("leading as %s", identity)
-                self.metrics.leader.set(1)
-                self._term = Term(
-                    api,
-                    self.access,
-                    lease,
-                    self.metrics,
-                    self.options.namespaces,
-                    lambda: crds_there(api),
-                    identity,
-                )
-                try:
-                    why = await self._term.run(stop)
-                finally:
-                    self._term = None
-                    self.metrics.leader.set(0)
-                log.info("not leading any more: %s", why)
+                await self._acquire(lease)
+                began = loop.time()
+                end = await self._lead(api, lease, stop)
+                await lease.release()  # whoever can work shall
+                if stop.is_set():
+                    return
+                failures = 0 if end is not End.BROKEN or loop.time() - began > _WORKS else failures + 1
+                if failures:
+                    seconds = min(_PAUSE_FIRST * 2 ** (failures - 1), _PAUSE_MAX)
+                    self._state = f"{end.value}; all begins anew in {seconds:g} s"
+                    await asyncio.sleep(seconds)
         finally:
             await lease.release()
 
-    def _lease(self, api: Api, identity: str) -> Lease:
+    async def _lead(self, api: Api, lease: Lease, stop: asyncio.Event) -> End:
+        options = self.options
+        log.info("leading as %s", lease.identity)
+        self.metrics.leads()
+        try:
+            self._term = Term(
+                api,
+                self.access,
+                lease,
+                self.metrics,
+                options.namespaces,
+                lambda: crds_there(api),
+                lease.identity,
+            )
+            end = await self._term.run(stop)
+        except Exception:
+            log.exception("a term broke; all begins anew")
+            end = End.BROKEN
+        finally:
+            self._term = None
+            self.metrics.leads_no_more()
+        log.info("not leading any more: %s", end.value)
+        return end
+
+    async def _acquire(self, lease: Lease) -> None:
+        self._state = None  # a replica that waits for the Lease is as ready as it can be
+        try:
+            await lease.acquire()
+        except ApiError as error:
+            where = f"{self.options.lease_namespace}/{self.options.lease_name}"
+            what = f"Lease {where} may not be used: {error.message}."
+            raise SipgwError(codes.LEASE_FORBIDDEN.because("", what)) from None
+
+    def _lease(self, api: Api) -> Lease:
         seconds = self.options.lease_seconds
+        name = self.options.identity or f"{socket.gethostname()}_{os.getpid()}"
         return Lease(
             api,
             f"/apis/coordination.k8s.io/v1/namespaces/{self.options.lease_namespace}/leases",
             self.options.lease_name,
-            identity,
+            f"{name}_{secrets.token_hex(4)}",  # a process after a crash is not the one before it
             duration=seconds,
             renew_within=seconds * 2 / 3,
             period=seconds * 2 / 15,
             look=min(1.0, seconds / 5),
+            told=self._lease_told,
         )
 
+    def _lease_told(self, error: ApiError | None) -> None:
+        if error is None:
+            self._tell("")
+            return
+        where = f"{self.options.lease_namespace}/{self.options.lease_name}"
+        self._tell(f"the Lease {where} cannot be used: {error}")
+        if not error.transient and self._term is None:
+            self._state = self._told
+
     async def _wait_for_crds(self, api: Api) -> None:
-        told = ""
         while True:
             try:
                 if await crds_there(api):
+                    self._tell("")
                     return
-                why = "the CRDs of sipgateway.dev are not installed"
+                self._state = "the CRDs of sipgateway.dev are not installed"
             except ApiError as error:
-                why = f"the API server does not answer: {error}"
-            if why != told:
-                log.warning("waiting: %s", why)
-                told = why
-            self._state = why
+                self._state = f"the API server does not answer: {error}"
+            self._tell(self._state)
             await asyncio.sleep(_CRDS_LOOK)
 
+    def _tell(self, what: str) -> None:
+        """Into the log, once; empty when all is well again."""
+        if what != self._told and what:
+            log.warning("waiting: %s", what)
+        self._told = what
+
     def _ready(self) -> str | None:
-        if self._term is not None and not self._term.seeded:
-            return "reading what is there"
-        return self._state
+        return self._state if self._term is None else self._term.in_the_way()
 
 
 async def crds_there(api: Api) -> bool:
-    """Whether our kinds are served.
+    """Whether our kinds are served. One that is being deleted takes no new objects: it is as good as gone.
 
     Raises:
         ApiError: that cannot be said now.
@@ -165,5 +203,6 @@ async def crds_there(api: Api) -> bool:
         if error.not_found:
             return False
         raise
-    names = {str(r.get("name")) for r in found.get("resources") or ()}
+    kinds = found.get("resources") or ()
+    names = {str(kind.get("name")) for kind in kinds if "create" in (kind.get("verbs") or ())}
     return {PLURAL, SWITCH_PLURAL} <= names

@@ -7,46 +7,50 @@ term: the next one begins with LISTs of its own, so no memory of another time ca
 from __future__ import annotations
 
 import asyncio
+import enum
 import logging
+import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from sipgateway.api.names import (
-    API_VERSION,
-    LABEL_CREDENTIALS,
-    LABEL_KEYS,
-    LABEL_NAME,
-    LABEL_NAME_VALUE,
-    LABEL_SWITCH,
-    PLURAL,
-    SWITCH_PLURAL,
-)
 from sipgateway.cluster.access import Access
-from sipgateway.cluster.client import Api, ApiError, Obj
+from sipgateway.cluster.client import Api, ApiError
 from sipgateway.cluster.lease import DeposedError, Lease
-from sipgateway.cluster.reflector import Reflector
+from sipgateway.cluster.reflector import wait
 from sipgateway.kube.events import Events
 from sipgateway.kube.fleets import Fleets
+from sipgateway.kube.intake import Intake
 from sipgateway.kube.kopfwatch import KopfWatch
 from sipgateway.kube.metrics import Metrics
 from sipgateway.kube.publish import Publisher
-from sipgateway.kube.records import FleetId, Key, config_map_key
+from sipgateway.kube.records import FleetId, Key
+from sipgateway.kube.scope import Scope
 from sipgateway.kube.statuses import Statuses
+from sipgateway.kube.troubles import Troubles
 from sipgateway.kube.workers import Workers
 from sipgateway.kube.world import World
 from sipgateway.reconcile.fleet import Affected
 
 log = logging.getLogger("sipgateway.operator")
 
-#: Seconds between LISTs of SipGateways and SipSwitches: after a 410 no DELETED event comes.
-RELIST = 300.0
-
 #: Seconds between looks whether our CRDs are there, while they are.
 CRDS_LOOK = 5.0
 
 #: Seconds that a graceful stop gives to the writes in hand.
-PATIENCE = 10.0
+PATIENCE = 5.0
+
+#: Seconds after which kopf counts as running well.
+_WORKS = 30.0
+
+
+class End(enum.Enum):
+    """Why a term ended."""
+
+    STOPPED = "told to stop"
+    DEPOSED = "the Lease was lost"
+    NO_CRDS = "the CRDs are gone"
+    BROKEN = "something broke"
 
 
 @dataclass(slots=True)
@@ -65,25 +69,29 @@ class Term:
     namespaces: tuple[str, ...]
     crds_there: Callable[[], Awaitable[bool]]
     identity: str
-    seeded: bool = False
     world: World = field(init=False)
     fleets: Fleets = field(init=False)
     workers: Workers = field(init=False)
     statuses: Statuses = field(init=False)
     events: Events = field(init=False)
-    _end: asyncio.Future[str] = field(init=False)
+    scopes: tuple[Scope, ...] = field(init=False)
+    troubles: Troubles = field(init=False)
+    _end: asyncio.Future[End] = field(init=False)
+    _intake: Intake = field(init=False)
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         loop = asyncio.get_running_loop()
         check = self.lease.check
+        writer = self.api.guarded(check)
         self._end = loop.create_future()
         self.world = World(self._hint)
         self.fleets = Fleets(self._fleet_changed, loop.time, time.time)
-        self.events = Events(self.api, self.metrics, check, self.identity)
-        publisher = Publisher(self.api, self.world, self.metrics, check)
+        self.events = Events(writer, self.metrics, check, self.identity)
+        publisher = Publisher(writer, self.world, self.metrics, check)
         self.workers = Workers(self.world, publisher, self.metrics, self._judge, self._restored, self._deposed)
         self.statuses = Statuses(
-            self.api,
+            writer,
             self.world,
             self.fleets,
             self.events,
@@ -92,159 +100,95 @@ class Term:
             busy=lambda: self.workers.depth > 0,
             deposed=self._deposed,
         )
+        self.troubles = Troubles(self.metrics)
+        self._intake = Intake(self.world, self.fleets)
+        self.scopes = tuple(Scope(self.api, n, self._intake, self.troubles) for n in self.namespaces or (None,))
 
-    async def run(self, stop: asyncio.Event) -> str:
+    def in_the_way(self) -> str | None:
+        """Why the term does not do its work; None when it does, if only where it may."""
+        waiting = [s for s in self.scopes if not s.seeded.is_set()]
+        if not waiting:
+            return None
+        if len(waiting) < len(self.scopes) and all(self.troubles.refused(s.namespace) for s in waiting):
+            return None  # others work, and somebody has to give us a right: the log and a metric say so
+        said = [why for s in waiting if (why := self.troubles.of(s.namespace))]
+        return "; ".join(["reading what is there", *said])
+
+    async def run(self, stop: asyncio.Event) -> End:
         """Runs until something ends the term; says what."""
-        tasks: list[asyncio.Task[object]] = []
-
-        def start(what: Awaitable[object], name: str) -> None:
-            async def guarded() -> None:
-                try:
-                    await what
-                except DeposedError as error:
-                    self._finish(str(error))
-                except RuntimeError as error:
-                    log.error("%s: %s", name, error)  # noqa: TRY400 - its text says all
-                    self._finish(f"{name} broke")
-
-            tasks.append(asyncio.create_task(guarded(), name=name))
-
         try:
-            start(self._stopped(stop), "stop")
-            start(self._deposed_later(), "lease")
-            reflectors = [r for n in self._scopes() for r in self._reflectors(n)]
-            for reflector in reflectors:
-                start(reflector.run(), f"watch of {reflector.name}")
-            start(self._seed_and_work(reflectors, start), "work")
+            self._start(self._stopped(stop), "stop")
+            self._start(self._keep_the_lease(), "lease")
+            for scope in self.scopes:
+                for reflector in scope.reflectors:
+                    self._start(reflector.run(), f"watch of {reflector.name}")
+                self._start(scope.run(), "LISTs")
+                self._start(self._begin(scope), "seed")
+            self._start(self.statuses.run(), "statuses")
+            self._start(self.events.run(), "events")
+            self._start(self._kopf(), "kopf")
+            self._start(self._tick(), "clock")
+            self._start(self._watch_crds(), "CRDs")
             return await self._end
         finally:
-            await self._wind_up(tasks)
+            await self._wind_up()
 
-    async def _seed_and_work(
-        self, reflectors: list[Reflector], start: Callable[[Awaitable[object], str], None]
-    ) -> None:
-        began = time.monotonic()
-        for reflector in reflectors:
-            await reflector.synced.wait()
-        while True:
+    def _start(self, what: Awaitable[object], name: str) -> None:
+        """Runs what runs until the term ends; when it breaks, the term does."""
+
+        async def guarded() -> None:
             try:
-                await self._relist()
-                break
-            except ApiError as error:
-                log.warning("SipGateways cannot be listed: %s", error)
-                await asyncio.sleep(1.0)
-        self.seeded = True
+                await what
+            except DeposedError as error:
+                self._deposed(error)
+            except Exception:
+                log.exception("%s broke; all begins anew", name)
+                self._finish(End.BROKEN)
+
+        self._tasks.append(asyncio.create_task(guarded(), name=name))
+
+    async def _begin(self, scope: Scope) -> None:
+        """The work in a namespace begins once all of it is known."""
+        began = time.monotonic()
+        await scope.seeded.wait()
+        keys = {key for key in (*self.world.gateways, *self.world.config_maps) if scope.covers(key.namespace)}
+        known = (self.world.gateways, self.world.config_maps, self.world.secrets)
         log.info(
             "%d SipGateways, %d ConfigMaps, %d Secrets known after %.1f s",
-            len(self.world.gateways),
-            len(self.world.config_maps),
-            len(self.world.secrets),
+            *(sum(scope.covers(key.namespace) for key in records) for records in known),
             time.monotonic() - began,
+            extra={"namespace": scope.namespace or ""},
         )
-        for key in {*self.world.gateways, *self.world.config_maps}:
+        for key in keys:
             self.workers.hint(key, routine=True)
-        start(self.statuses.run(), "statuses")
-        start(self.events.run(), "events")
-        start(self._kopf(), "kopf")
-        start(self._relist_now_and_then(), "resync")
-        start(self._tick(), "clock")
-        start(self._watch_crds(), "CRDs")
 
     async def _kopf(self) -> None:
-        async with KopfWatch(self.access, self.namespaces, self._event) as kopf:
-            await kopf.ended()
-
-    def _event(self, plural: str, kind: str | None, obj: Obj) -> None:
-        """An event of kopf's."""
-        meta = obj["metadata"]
-        key = Key(meta["namespace"], meta["name"])
-        if plural == PLURAL:
-            if kind == "DELETED":
-                self.world.drop_gateway(key, meta["uid"])
-            else:
-                self.world.take_gateway(obj)
-        elif kind == "DELETED":
-            self.fleets.drop_report(key)
-        else:
-            self.fleets.take_report(obj)
-
-    def _reflectors(self, namespace: str | None) -> list[Reflector]:
-        """The watches of one namespace, or of all."""
-        base = "/api/v1" if namespace is None else f"/api/v1/namespaces/{namespace}"
-        world, fleets = self.world, self.fleets
-        return [
-            Reflector(
-                self.api,
-                "Secrets",
-                f"{base}/secrets",
-                world.take_secret,
-                lambda obj: world.drop_secret(_key(obj)),
-                lambda uids, version: world.keep_only_secrets(uids, version, namespace),
-                self._trouble,
-                selector=f"{LABEL_CREDENTIALS}=true",
-            ),
-            Reflector(
-                self.api,
-                "key Secrets",
-                f"{base}/secrets",
-                world.take_keys,
-                lambda obj: world.drop_keys(_fleet(obj, LABEL_KEYS), obj["metadata"]["uid"]),
-                lambda uids, version: world.keep_only_keys(uids, version, namespace),
-                self._trouble,
-                selector=LABEL_KEYS,
-            ),
-            Reflector(
-                self.api,
-                "ConfigMaps",
-                f"{base}/configmaps",
-                world.take_config_map,
-                lambda obj: world.drop_config_map(
-                    config_map_key(obj), obj["metadata"]["uid"], obj["metadata"]["resourceVersion"]
-                ),
-                lambda uids, version: world.keep_only_config_maps(uids, version, namespace),
-                self._trouble,
-                selector=f"{LABEL_NAME}={LABEL_NAME_VALUE},{LABEL_SWITCH}",
-            ),
-            Reflector(
-                self.api,
-                "Pods",
-                f"{base}/pods",
-                fleets.take_pod,
-                fleets.drop_pod,
-                lambda uids, _: fleets.keep_only_pods(uids, namespace),
-                self._trouble,
-                selector=LABEL_SWITCH,
-            ),
-        ]
-
-    async def _relist(self) -> None:
-        """Takes in all SipSwitches and SipGateways, and drops what is gone."""
-        for namespace in self._scopes():
-            where = "" if namespace is None else f"/namespaces/{namespace}"
-            seen: set[Key] = set()
-            async for page in self.api.pages(f"/apis/{API_VERSION}{where}/{SWITCH_PLURAL}"):
-                for obj in page.items:
-                    seen.add(_key(obj))
-                    self.fleets.take_report(obj)
-            for key in self.fleets.known_reports():
-                if key not in seen and namespace in {None, key.namespace}:
-                    self.fleets.drop_report(key)
-            uids: set[str] = set()
-            version = "0"
-            async for page in self.api.pages(f"/apis/{API_VERSION}{where}/{PLURAL}"):
-                for obj in page.items:
-                    uids.add(obj["metadata"]["uid"])
-                    self.world.take_gateway(obj)
-                version = page.version
-            self.world.keep_only_gateways(frozenset(uids), version, namespace)
-
-    async def _relist_now_and_then(self) -> None:
+        """kopf, started anew when it ends. It begins once the LISTs are in: both at once would take longer."""
+        await self._any_seeded()
+        failures = 0
+        loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(RELIST)
-            try:
-                await self._relist()
-            except ApiError as error:
-                self._trouble("SipGateways", error)
+            began = loop.time()
+            async with KopfWatch(self.access, self.namespaces, self._intake.event, self._watch_began) as kopf:
+                why = await kopf.ended()
+            failures = 0 if loop.time() - began > _WORKS else failures + 1
+            self.metrics.watch_restarts.labels("SipGateways").inc()
+            log.warning("kopf ended, it is started again: %s", why)
+            await asyncio.sleep(wait(failures + 2, random.SystemRandom()))
+
+    async def _any_seeded(self) -> None:
+        seeded = [asyncio.create_task(scope.seeded.wait()) for scope in self.scopes]
+        try:
+            await asyncio.wait(seeded, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in seeded:
+                one.cancel()
+
+    def _watch_began(self, namespace: str | None) -> None:
+        """What went before the LIST of kopf's that a watch began with, kopf does not tell."""
+        for scope in self.scopes:
+            if scope.namespace == namespace:
+                scope.relist()
 
     async def _tick(self) -> None:
         """What time alone changes, and the numbers that are asked for rather than told."""
@@ -260,33 +204,31 @@ class Term:
         while True:
             await asyncio.sleep(CRDS_LOOK)
             try:
-                there = await self.crds_there()
+                if not await self.crds_there() and not await self.crds_there():
+                    self._finish(End.NO_CRDS)
             except ApiError:
                 continue  # that the API server does not answer says nothing about them
-            if not there:
-                self._finish("the CRDs are gone")
 
     async def _stopped(self, stop: asyncio.Event) -> None:
         await stop.wait()
-        self._finish("told to stop")
+        self._finish(End.STOPPED)
 
-    async def _deposed_later(self) -> None:
+    async def _keep_the_lease(self) -> None:
         await self.lease.keep()
-        self._finish("the Lease was lost")
+        self._finish(End.DEPOSED)
 
-    async def _wind_up(self, tasks: list[asyncio.Task[object]]) -> None:
-        self.seeded = False
+    async def _wind_up(self) -> None:
         await self.workers.stop(PATIENCE if self.lease.held else 0.0)
         self.statuses.close()
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _scopes(self) -> tuple[str | None, ...]:
-        return self.namespaces or (None,)
+    def _seeded(self, namespace: str) -> bool:
+        return any(scope.seeded.is_set() for scope in self.scopes if scope.covers(namespace))
 
     def _hint(self, key: Key, content: bool) -> None:
-        if not self.seeded:
+        if not self._seeded(key.namespace):
             return
         if content:
             self.workers.hint(key)
@@ -297,32 +239,23 @@ class Term:
         self.statuses.hint(key)
 
     def _fleet_changed(self, fleet: FleetId, touched: Affected) -> None:
-        if self.seeded:
+        if self._seeded(fleet.namespace):
             self.statuses.fleet_changed(fleet, touched)
 
     def _restored(self, key: Key) -> None:
         record = self.world.gateways.get(key)
         if record is not None:
             text = "Somebody changed or deleted the ConfigMap of this gateway; it was put back."
-            log.warning("the ConfigMap of %s was changed or deleted by somebody; it was put back", key)
+            about = {"gateway": str(key), "generation": record.generation}
+            log.warning("the ConfigMap of %s was changed or deleted by somebody; it was put back", key, extra=about)
             self.events.forget(record.uid, "ConfigMapRestored")
             self.events.tell(record, "ConfigMapRestored", text, normal=False)
 
-    def _trouble(self, name: str, error: ApiError) -> None:
-        self.metrics.watch_restarts.labels(name).inc()
-        log.warning("the watch of %s began again: %s", name, error)
-
     def _deposed(self, error: DeposedError) -> None:
-        self._finish(str(error))
+        if not self._end.done():
+            log.warning("%s: nothing is written any more", error)
+        self._finish(End.DEPOSED)
 
-    def _finish(self, why: str) -> None:
+    def _finish(self, why: End) -> None:
         if not self._end.done():
             self._end.set_result(why)
-
-
-def _key(obj: Obj) -> Key:
-    return Key(obj["metadata"]["namespace"], obj["metadata"]["name"])
-
-
-def _fleet(obj: Obj, label: str) -> FleetId:
-    return FleetId(obj["metadata"]["namespace"], (obj["metadata"].get("labels") or {}).get(label, ""))
