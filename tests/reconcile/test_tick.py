@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sipgateway.reconcile.tick import MARGIN, MAX_AGE, PERIOD, Tick
+from sipgateway.reconcile.tick import MARGIN, MAX_AGE, PERIOD, Delay, Tick
 
 SECONDS = st.floats(0, 1e6, allow_nan=False)
 
@@ -69,3 +69,29 @@ def test_a_sighting_that_is_out_of_step_moves_the_phase_and_not_the_period() -> 
 def test_an_old_phase_is_not_trusted() -> None:
     assert Tick(100.0).trusted(100.0 + MAX_AGE)
     assert not Tick(100.0).trusted(100.1 + MAX_AGE)
+
+
+def test_the_least_delay_maps_the_switchs_clock_to_ours() -> None:
+    delay = Delay()
+    for number, late in enumerate((0.03, 0.001, 0.2)):
+        delay = delay.seen(1000 + late, float(number))
+    assert delay.value == pytest.approx(1000.001)
+
+
+@pytest.mark.parametrize("step", [0.2, 3.0, 3600.0])
+def test_a_clock_that_was_set_back_is_followed_within_two_minutes(step: float) -> None:
+    delay = Delay()
+    for second in range(100):
+        delay = delay.seen(1000 + 0.001 * (second % 7), float(second))
+    for second in range(100, 230):
+        delay = delay.seen(1000 + step + 0.001 * (second % 7), float(second))
+    assert delay.value == pytest.approx(1000 + step, abs=0.01)
+
+
+def test_a_clock_that_was_set_forward_or_far_back_is_followed_at_once() -> None:
+    assert Delay().seen(1000.0, 0.0).seen(400.0, 1.0).value == 400.0
+    assert Delay().seen(1000.0, 0.0).seen(4600.0, 1.0).value == 4600.0
+
+
+def test_one_piece_of_late_news_moves_nothing_for_good() -> None:
+    assert Delay().seen(1000.0, 0.0).seen(1030.0, 1.0).seen(1000.0, 2.0).value == 1000.0

@@ -7,7 +7,7 @@ the time since the last tick (fact 15). Acting just before a tick makes it about
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 #: Seconds between ticks when nothing better is known: ten waits of 100 ms and the work between them.
 PERIOD = 1.0025
@@ -20,6 +20,12 @@ MARGIN = 0.06
 
 #: How far apart two sightings of the same tick may be, in seconds.
 _SAME = 0.25
+
+#: A least delay counts for this many seconds, and for as many again while the next one is gathered.
+_DELAY_LIFE = 60.0
+
+#: No news is late by so many seconds: a delay that is longer by that means that the switch's clock was set back.
+_STEP = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +76,34 @@ class Tick:
         """
         lead = work + MARGIN
         return self.next(now + lead) - lead
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """How far the switch's clock is behind ours, by the least delay that its news had lately.
+
+    Only lately: a switch whose clock was set back would else seem to speak of the past for ever.
+
+    Attributes:
+        least: the least delay since `since`, seconds.
+        before: the least delay of the time before that.
+        since: when `least` was begun.
+    """
+
+    least: float = math.inf
+    before: float = math.inf
+    since: float = -math.inf
+
+    @property
+    def value(self) -> float:
+        """Seconds to add to the switch's time stamps; infinite before any was seen."""
+        return min(self.least, self.before)
+
+    def seen(self, delay: float, now: float) -> Delay:
+        """The estimate after news with this delay came at `now`."""
+        if delay - self.value > _STEP:
+            return Delay(delay, math.inf, now)
+        age = now - self.since
+        if age > _DELAY_LIFE:
+            return Delay(delay, self.least if age <= 2 * _DELAY_LIFE else math.inf, now)
+        return replace(self, least=min(self.least, delay))
