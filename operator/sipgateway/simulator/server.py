@@ -62,7 +62,8 @@ class Heart:
             self._switch.log_file.flush()
             self._wake.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._until_next())
+                async with asyncio.timeout(self._until_next()):
+                    await self._wake.wait()
 
     def _until_next(self) -> float | None:
         due = self._switch.next_due()

@@ -125,7 +125,6 @@ class Switch:
         self._boot()
 
     def _boot(self) -> None:
-        self.origin = Origin(core_uuid=str(uuid.uuid4()), hostname=self.config.hostname)
         answer = self.tree.reload()
         if answer != "Success":
             self.log("CRIT", f"Cannot load configuration: {answer}")
@@ -133,8 +132,10 @@ class Switch:
             self.start_profile(name)
 
     def _new_tree(self) -> Tree:
+        self.origin = Origin(core_uuid=str(uuid.uuid4()), hostname=self.config.hostname)
         folder, log_folder = str(self.config.folder), str(self.config.log_folder)
         own = {
+            "core_uuid": self.origin.core_uuid,
             "hostname": self.config.hostname,
             "switchname": self.config.hostname,
             "base_dir": folder,
