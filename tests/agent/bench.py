@@ -64,6 +64,9 @@ class OwnFiles(ConfFolder):
     def read_all(self) -> dict[str, bytes]:
         return {path: data for path, data in super().read_all().items() if self.mark in path}
 
+    def asides(self) -> dict[str, bytes]:
+        return {path: data for path, data in super().asides().items() if self.mark in path}
+
 
 @dataclass
 class Bench:
@@ -99,6 +102,7 @@ class Bench:
         password: str | None = None,
         proxy: str | None = None,
         expire: int = 600,
+        transport: str | None = None,
     ) -> Gateway:
         name = self.name(label)
         user = user or name
@@ -109,7 +113,7 @@ class Bench:
             "proxy": proxy or self.registrar,
             "expire-seconds": str(expire),
             "retry-seconds": "5",
-        }
+        } | ({"register-transport": transport} if transport else {})
         target = Target("internal", DirectoryUser(DOMAIN, USER)) if directory else Target(profile)
         parameters = tuple(Parameter(n, v, n == "password") for n, v in params.items())
         return Gateway(name, target, parameters, (Variable("version", version),))
@@ -198,6 +202,18 @@ class Bench:
             with contextlib.suppress(asyncio.CancelledError):
                 await self.task
             self.task = None
+
+    async def restart(self) -> None:
+        """Another process takes over where this one was killed: it knows what stands in the folder, no more."""
+        await self.stop()
+        before = self.keeper
+        self.keeper = Keeper(self.folder, before.ours, self.reports.append, adopt=before.adopt)
+        self.keeper.want(before.desired)
+        await self.start()
+
+    def files(self) -> dict[str, bytes]:
+        """Our files as they stand."""
+        return self.folder.read_all()
 
     async def reconnect_probe(self) -> None:
         await self.probe.close()

@@ -20,7 +20,7 @@ from tests.agent.bench import Bench, asynchronous, bench
 #: Everything that a keeper may ever say to a switch.
 FIXED = re.compile(
     r"api (sofia status|sofia xmlstatus gateway \S+|sofia_gateway_data \S+ ovar sipgw_revision"
-    r"|sofia profile \S+ (rescan|killgw \S+|register \S+)|reloadxml)"
+    r"|sofia profile \S+ (rescan|killgw \S+|register \S+)|reloadxml|global_getvar core_uuid)"
     r"|event plain CUSTOM( sofia::[a-z_]+)+"
 )
 

@@ -64,11 +64,17 @@ class Executor:
         self.view.status(replies.parse_sofia_status(body), _now())
         await self.read_back(sorted(self.view.unread))
 
-    async def read_everything(self) -> None:
-        """Reads all from the switch, as after a connect: nothing that we remember counts (fact 24)."""
+    async def read_everything(self) -> str | None:
+        """Reads all from the switch, as after a connect: nothing that we remember counts (fact 24).
+
+        Returns:
+            What tells this start of the switch from others; None when it does not say.
+        """
+        (start,) = await self.client.pipeline([commands.global_variable("core_uuid")])
         self.view.revisions.clear()
         self.view.unread.clear()
         await self.refresh()
+        return replies.parse_global_variable(start)
 
     async def read_back(self, names: Sequence[str]) -> None:
         """Reads the revisions of these names."""

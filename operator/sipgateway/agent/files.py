@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import json
 import os
 import secrets
 import stat
@@ -23,6 +24,9 @@ from sipgateway.render.layout import Layout, is_ours
 
 #: Our own folder inside the configuration folder; a leading dot keeps it out of every include.
 STATE_FOLDER = ".sipgw"
+
+#: Below it: files that were replaced or moved and whose successor is not proved yet, each at its own path.
+_ASIDE = "last-good"
 
 _TEMPORARY = ".sipgw-"
 _FILE_MODE = 0o640
@@ -106,6 +110,62 @@ class ConfFolder:
             except FileNotFoundError:
                 return
             _sync(path.parent)
+
+    def set_aside(self, relative: str, data: bytes) -> None:
+        """Keeps a file that is about to be replaced findable for a process that starts after this one was killed.
+
+        It gets a second name, below a folder that no include reaches: that costs next to nothing, and the bytes are on
+        the disk already. An older one stays, because that is the one that loaded.
+
+        Args:
+            relative: the file, as it stands.
+            data: what it holds, for a file system that knows no second names.
+
+        Raises:
+            StorageError: it cannot be kept.
+        """
+        aside = f"{STATE_FOLDER}/{_ASIDE}/{relative}"
+        path = self.root / aside
+        with _explained(path):
+            self._make_folder(path.parent)
+            try:
+                os.link(self.root / relative, path, follow_symlinks=False)
+            except FileExistsError:
+                return
+            except OSError:  # another file system, or one without links, or a file of another user
+                self.write_all({aside: data})
+
+    def asides(self) -> dict[str, bytes]:
+        """Files that were set aside and not dropped yet: relative path, as it was in use -> content.
+
+        Raises:
+            StorageError: one cannot be read.
+        """
+        folder = self.root / STATE_FOLDER / _ASIDE
+        return ConfFolder(folder).read_all() if folder.is_dir() else {}
+
+    def drop_aside(self, relative: str) -> None:
+        """Forgets a file that was set aside: its successor is proved, or nobody wants it."""
+        path = self.root / STATE_FOLDER / _ASIDE / relative
+        with _explained(path):
+            path.unlink(missing_ok=True)
+
+    def read_state(self, name: str) -> object:
+        """What `write_state` kept under a name. None when there is nothing, or nothing that can be read."""
+        try:
+            found: object = json.loads((self.root / STATE_FOLDER / f"{name}.json").read_bytes())
+        except (OSError, ValueError):
+            return None
+        return found
+
+    def write_state(self, name: str, value: object) -> None:
+        """Keeps a small value across restarts, as JSON in our own folder. Never a secret.
+
+        Raises:
+            StorageError: it cannot be written; what was kept before is whole.
+        """
+        data = json.dumps(value, ensure_ascii=True, sort_keys=True, indent=1).encode() + b"\n"
+        self.write_all({f"{STATE_FOLDER}/{name}.json": data})
 
     def sweep(self) -> int:
         """Removes temporary files that a killed process left; returns how many."""

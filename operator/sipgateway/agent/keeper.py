@@ -8,19 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
-from sipgateway.agent.executor import Executor, Reload, Result, profile_not_running, switch_config_broken
+from sipgateway.agent.aim import Aim
+from sipgateway.agent.executor import Executor, Result, profile_not_running, switch_config_broken
 from sipgateway.agent.files import ConfFolder
+from sipgateway.agent.lastgood import LastGood
 from sipgateway.agent.report import Report
+from sipgateway.agent.settling import Settling
 from sipgateway.agent.store import Desired, Store
+from sipgateway.agent.tree import Tree
+from sipgateway.agent.trouble import Trouble
 from sipgateway.agent.view import SwitchView
 from sipgateway.errors import Finding, SipgwError, StorageError, SwitchError
 from sipgateway.esl.client import Client, EventsLost
 from sipgateway.esl.replies import parse_gateway_event
-from sipgateway.reconcile.backoff import Pace, Retry
-from sipgateway.reconcile.plan import Kind, Plan, Problem, ProblemKind, Step, by_profile, plan
+from sipgateway.reconcile.backoff import Pace
+from sipgateway.reconcile.plan import Kind, Plan, Problem, ProblemKind, Step, batch, plan
 from sipgateway.reconcile.registration import Verdict
 
 __all__ = ["Desired", "Keeper"]
@@ -37,17 +43,8 @@ EVENTS = (
 #: Seconds between full looks at `sofia status` and at our files, which correct whatever events missed.
 RESYNC = 10.0
 
-#: Seconds between tries of a tree that the switch could not read (fact 3).
-BROKEN_RETRY = 5.0
-
 #: Seconds between tries of files that could not be written; a hint tries at once.
 STORAGE_RETRY = 2.0
-
-#: A second copy counts as a ghost when it is there for so many seconds: somebody's marked copy goes within two (14).
-GHOST_PATIENCE = 3.0
-
-#: A replacement waits at most this many seconds for its tick, then goes ahead.
-TICK_PATIENCE = 4.0
 
 #: Verdicts that are on the way to another, or follow from the manifest.
 _NO_NEWS = frozenset({Verdict.PENDING, Verdict.NOT_WANTED})
@@ -55,22 +52,22 @@ _NO_NEWS = frozenset({Verdict.PENDING, Verdict.NOT_WANTED})
 #: A pass that found nothing to do is followed by at least this pause, whatever seems to be due.
 _LEAST = 0.02
 
-#: Seconds after which a replaced gateway that comes to no end is not waited for any more (timeout-seconds is 60).
-_SETTLE_PATIENCE = 90.0
-
-#: Aimed moments that are missed by more than this are aimed anew.
-_LATE = 0.08
-
 
 @dataclass(slots=True)
 class Keeper:
     """Keeps one switch and its folder.
+
+    A pass looks only at gateways of which something changed; every RESYNC seconds one looks at all.
 
     Attributes:
         folder: where our files stand.
         ours: whether a revision was made with our key.
         report: told of everything that happens; must not block.
         adopt: take over gateways of our names that somebody else loaded.
+        desired: what is wanted.
+        holding: what the switch is held to: `desired`, with the last good version of what the switch refused.
+        trouble: what is wrong with which gateway.
+        settling: replaced gateways whose binding is still to be made sure of (fact 17).
     """
 
     folder: ConfFolder
@@ -78,41 +75,42 @@ class Keeper:
     report: Callable[[Report], None]
     adopt: bool = False
     view: SwitchView = field(default_factory=SwitchView)
-    problems: dict[str, Problem] = field(default_factory=dict)
-    failures: dict[str, Finding] = field(default_factory=dict)
-    settling: dict[str, float] = field(default_factory=dict)
+    settling: Settling = field(default_factory=Settling)
     connected: bool = False
     storage: Finding | None = None
-    broken: Reload = field(default_factory=Reload)
+    tree: Tree = field(default_factory=Tree)
     passes: int = 0
     desired: Desired = field(default_factory=Desired)
+    holding: Desired = field(default_factory=Desired)
     store: Store = field(init=False)
-    _retries: dict[str, Retry] = field(default_factory=dict)
+    last_good: LastGood = field(init=False)
+    trouble: Trouble = field(init=False)
+    _dirty: set[str] = field(default_factory=set)
+    _all: bool = True
     _known: set[str] = field(default_factory=set)
-    _due: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _aim: Aim = field(default_factory=Aim)
     _pace: Pace = field(default_factory=Pace)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _resync_at: float = 0.0
-    _broken_at: float = 0.0
-    _settle_at: float = 0.0
-    _ghosts: dict[str, float] = field(default_factory=dict)
-    _moving: dict[str, str] = field(default_factory=dict)
-    _in_vain: dict[str, str] = field(default_factory=dict)
+    _moving: dict[str, tuple[str, str]] = field(default_factory=dict)
+    _unasked: set[str] = field(default_factory=set)
+    _written: Desired | None = None
+    _start: str | None = None
+    _recovered: bool = False
+    _urgent: bool = False
     _idle: bool = False
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     def __post_init__(self) -> None:
         self.store = Store(self.folder)
+        self.last_good = LastGood(self.store, self.ours)
+        self.trouble = Trouble(self.report)
 
     def want(self, desired: Desired) -> None:
         """Takes in what is wanted from now on, and looks at once."""
-        for name in [n for n, mark in self._in_vain.items() if mark != desired.revision_of(n)]:
-            del self._in_vain[name]
-        for name, wanted in desired.wanted.items():
-            before = self.desired.wanted.get(name)
-            if before is None or before.revision != wanted.revision:
-                self._retries.pop(name, None)  # a new version is not made to wait for its predecessor's failures
-        self.desired = desired
+        before, self.desired = self.desired, desired
+        self.last_good.review(before, desired)
+        self._hold()
         self.hint()
 
     def hint(self) -> None:
@@ -121,12 +119,23 @@ class Keeper:
         self._wake.set()
 
     @property
+    def problems(self) -> Mapping[str, Problem]:
+        """What only a person may mend, by gateway name."""
+        return self.trouble.problems
+
+    @property
+    def failures(self) -> Mapping[str, Finding]:
+        """What failed and is tried again, by gateway name; versions that the switch does not take are among it."""
+        return self.trouble.failures
+
+    @property
     def converged(self) -> bool:
-        """Whether everything that is wanted is proved and nothing is in progress."""
+        """Whether nothing is in progress: what is wanted is proved, but for versions that the switch refused."""
         return (
             self._idle
             and self.connected
-            and not (self.failures or self.settling or self._due or self._moving or self.storage)
+            and self.failures.keys() <= self.last_good.refusals.keys()
+            and not (self.settling or self._aim.waiting or self._moving or self.storage)
         )
 
     async def idle(self) -> None:
@@ -136,13 +145,19 @@ class Keeper:
 
     async def write_files(self) -> None:
         """Brings the folder in line without a switch, so that a switch that starts later starts with everything."""
-        try:
-            kept = self.store.elsewhere(self.desired)
-        except StorageError as error:
-            self.storage = error.finding
-            self.report(Report.failure("", error.finding))
+        await self._recover()
+        if self._written is self.holding and self.storage is None:
             return
-        await self._store(self.desired, kept, frozenset())
+        self._written = self.holding
+        try:
+            kept = self.store.elsewhere(self.holding)
+        except StorageError as error:
+            self._no_storage(error)
+            return
+        taken = {n for n, p in self.problems.items() if p.kind is ProblemKind.NAME_TAKEN}
+        self._unasked |= await self._store(
+            self.holding, None, kept=kept | taken, leaving=frozenset(), withdrawn=self.last_good.withdrawn
+        )
 
     async def keep(self, client: Client) -> None:
         """Keeps the switch behind this connection until the connection fails.
@@ -150,12 +165,17 @@ class Keeper:
         Raises:
             SwitchError: the connection is gone or the switch answers what no switch answers; reconnect and call again.
         """
+        await self._recover()
         self.view = SwitchView(ticks=self.view.ticks)
-        self._due.clear()
+        self._aim = Aim()
         self._moving.clear()
+        self._all = True
         executor = Executor(client, self.view)
         await client.subscribe(EVENTS)
-        await executor.read_everything()
+        start = await executor.read_everything()
+        if self._start not in {None, start}:
+            self._try_again(tuple(self.last_good.refusals))  # a switch that was started anew may have what it needs
+        self._start = start
         self.connected = True
         listener = asyncio.create_task(self._listen(client))
         try:
@@ -164,16 +184,19 @@ class Keeper:
                 wait = await self._pass(executor)
                 if listener.done():
                     listener.result()
+                if self._urgent:
+                    continue
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), wait)
+                    async with asyncio.timeout(wait):  # wait_for could lose a cancellation (Python before 3.12)
+                        await self._wake.wait()
                 now = _now()
-                aims = [aim for _, aim in self._due.values() if aim >= now]
-                pause = min(self._pace.start_at(now), *aims, float("inf")) - now  # an aimed moment is not missed
+                pause = min(self._pace.start_at(now), self._aim.soonest(now)) - now  # an aimed moment is not missed
                 if pause > 0:
                     await asyncio.sleep(pause)
         finally:
             self.connected = False
             self._idle = False
+            self._written = None
             listener.cancel()
             with contextlib.suppress(asyncio.CancelledError, SipgwError):
                 await listener
@@ -198,128 +221,167 @@ class Keeper:
                 and (before is None or before.verdict is not after.verdict)
             ):
                 self.report(Report.registration(gateway.gateway, after))
+            if gateway.kind == "profile_start":
+                self._try_again(
+                    n
+                    for n in tuple(self.last_good.refusals)
+                    if self.view.profile_of(self.desired.wanted[n].profile) == gateway.profile
+                )
             if self.view.stale or gateway.gateway in self.settling or gateway.kind == "delete":
                 self._wake.set()
-            elif self._due and gateway.profile is None:
+            elif self._aim.waiting and gateway.profile is None:
                 self._wake.set()  # a tick may have shown itself
         self._wake.set()
         raise SwitchError(
             Finding("SwitchDisconnected", "", "The switch closed the connection.", "It is tried again by itself.")
         )
 
+    # -- one pass ------------------------------------------------------------------------------------------------
+
     async def _pass(self, executor: Executor) -> float:
         """Looks once and does what can be done now. Returns how long to wait for the next look, in seconds."""
         now = _now()
-        self._idle = False
-        desired = self.desired
+        self._idle = self._urgent = False
+        self._try_again(self.last_good.due(now))
         if now >= self._resync_at:
             self._resync_at = now + RESYNC
+            self._all = True
             self.view.stale = True
             self.store.forget()
-            again = (n for n in desired.wanted if n in self.view.rows and self.view.revisions.get(n) is None)
+            again = (n for n in self.holding.wanted if n in self.view.rows and self.view.revisions.get(n) is None)
             self.view.unread.update(again)  # a look-up may have failed for a moment (fact 30)
         if self.view.stale or self.view.unread:
             await executor.refresh()
-        todo = self._plan(desired)
+        desired, whole, names = self.holding, self._all or self.storage is not None, self._looked_at()
+        todo = self._plan(desired, names)
         taken = {p.name for p in todo.problems if p.kind is ProblemKind.NAME_TAKEN}
-        await self._store(desired, frozenset(taken | {s.name for s in todo.moves}), self._leaving(desired))
+        await self._store(
+            desired,
+            None if whole else names,
+            kept=(taken - self._unasked) | {s.name for s in todo.moves},
+            leaving=self._leaving(desired),
+            withdrawn=self.last_good.withdrawn | (taken & self._unasked),
+        )
         steps, timed, moves, removals = (self._allowed(desired, group) for group in todo.groups)
         moves = [s for s in moves if self._has_target(s)]
         if not await self._readable(executor, [*moves, *steps], timed, removals):
+            await self._withdraw(executor, desired, todo)
             steps, timed, moves, removals = [], [], [], []
-        due, wait = await self._timed(executor, timed)
-        if steps or due:
-            self._take(await executor.load([*steps, *due]), executor, _now() - now)
+        due, wait = await self._aim.due(executor, timed, RESYNC)
+        loads, more = batch([*steps, *due])
+        if loads:
+            self._take(await executor.load(loads), executor, _now() - now)
+            if self.tree.broken:
+                await self._withdraw(executor, desired, todo)
         if moves:
+            moves, more_moves = batch(moves)
+            more = more or more_moves
+            leave = self.view.loaded(s.name for s in moves)
             await executor.vacate(moves)
-            self._moving.update({s.name: s.why for s in moves})
+            self._moving.update({s.name: (s.why, leave[s.name].profiles[0]) for s in moves if s.name in leave})
         if removals:
             started = _now()
             self._take(await executor.remove(removals), executor, _now() - started)
-        settled = await self._settle(executor)
-        return await self._rest(
-            min(wait, self._patience(now)), worked=bool(steps or due or moves or removals or settled)
-        )
+        sent, settled = await self.settling.go_on(executor, hinted=self._wake.is_set())
+        for name in sent:
+            self.report(Report.settled(name))
+        if self.last_good.changed:
+            await asyncio.to_thread(self.last_good.save)
+        worked = bool(loads or moves or removals or settled)
+        return await self._rest(0.0 if more else min(wait, self._patience(now)), worked=worked)
+
+    def _looked_at(self) -> list[str]:
+        """Names that this pass looks at: those of which something changed, now and then all."""
+        names = self._dirty | self.view.changed
+        if self._all:
+            names |= self.holding.wanted.keys() | self.view.rows.keys()
+        self._dirty, self._all = set(), False
+        self.view.changed.clear()
+        return sorted(names)
+
+    def _hold(self) -> None:
+        """What the switch is held to may have changed: its gateways that differ are looked at in the next pass."""
+        before, after = self.holding, self.last_good.instead(self.desired)
+        differing = after.differing(before)
+        self.trouble.soon(differing)  # a new version is not made to wait for its predecessor's failures
+        self._dirty |= differing
+        self._known &= after.wanted.keys()
+        if (before.complete, before.held, before.held_files) != (after.complete, after.held, after.held_files):
+            self._all = True
+        self.holding = after
 
     async def _readable(self, executor: Executor, steps: list[Step], timed: list[Step], removals: list[Step]) -> bool:
-        """Whether the switch can read its tree, as far as these steps depend on it.
-
-        `killgw` before a rescan that cannot read the tree brings the old copy back as it was (fact 2): for one that
-        registers that is a gap for nothing, so the tree is tried before the first such `killgw`.
-        """
+        """Whether these steps may go out: not while the switch cannot read its tree."""
         todo = [*steps, *timed, *removals]
-        disruptive = any(s.kill and (s.registered or s.moves) for s in steps) or any(
-            s.profile not in self._due for s in timed
-        )
-        if not todo or (self.broken.error is None and not disruptive):
-            return True
-        now = _now()
-        if self.broken.error is None or now >= self._broken_at:
-            self._broken_at = now + BROKEN_RETRY
-            self.broken = await executor.check_tree()
-        if self.broken.error is None:
+        disruptive = any(s.kill and (s.registered or s.moves) for s in steps) or self._aim.begins(timed)
+        if not todo or await self.tree.readable(executor, disruptive=disruptive):
             return True
         for step in todo:
-            self._failed(step.name, switch_config_broken(self.broken))
+            self.trouble.failed(step.name, switch_config_broken(self.tree.state))
         return False
 
     def _patience(self, now: float) -> float:
         """Seconds until something is due that no event announces."""
-        retries = (r.not_before for n, r in self._retries.items() if n in self.failures and r.not_before > now)
-        until = [self._resync_at, *retries]
-        if self.settling:
-            until.append(now + 0.5)
+        refused = (refusal.until for refusal in self.last_good.refusals.values())
+        until = [self._resync_at, *self.trouble.moments(now), *self.settling.moments(now), *refused]
         if self.storage is not None:
             until.append(now + STORAGE_RETRY)
-        if self.broken.error is not None and self.failures:
-            until.append(self._broken_at)
-        until += [since + GHOST_PATIENCE for name, since in self._ghosts.items() if name not in self.problems]
+        if self.tree.broken and self.failures:
+            until.append(self.tree.tried_again_at)
         return max(min(until) - now, _LEAST)
 
     async def _rest(self, wait: float, *, worked: bool) -> float:
         self.passes += 1
         if worked:
             self._pace = self._pace.passed(_now())
-        if worked or self._wake.is_set():
+        if worked or self._urgent or self._wake.is_set():
             return 0.0 if not self.view.marks and worked else min(wait, 1.0)
         async with self._changed:
             self._idle = True
             self._changed.notify_all()
         return wait
 
-    def _plan(self, desired: Desired) -> Plan:
+    def _plan(self, desired: Desired, names: list[str]) -> Plan:
+        """What to do with these gateways; those that are not right after that are looked at in the next pass again."""
         todo = plan(
-            self.view.listed(desired.wanted),
-            self.view.loaded(),
+            self.view.listed({n: desired.wanted[n] for n in names if n in desired.wanted}),
+            self.view.loaded(names),
             ours=self.ours,
-            removable=lambda name: desired.complete and name not in desired.held,
-            known=frozenset(self._known),
+            removable=desired.removable,
+            known=self._known,
             adopt=self.adopt,
-            unadopted=frozenset(self._in_vain),
+            unadopted=self.last_good.unadopted,
         )
-        self._moving = {name: why for name, why in self._moving.items() if name in desired.wanted}
-        moved = (replace(s, kind=Kind.REPLACE, why=self._moving.get(s.name, s.why)) for s in todo.now)
-        todo = replace(
-            todo, now=tuple(m if m.name in self._moving else s for m, s in zip(moved, todo.now, strict=True))
-        )
-        now = _now()
-        copies = {p.name for p in todo.problems if p.kind is ProblemKind.GHOST}
-        self._ghosts = {name: self._ghosts.get(name, now) for name in copies}
-        ghosts = {name for name, since in self._ghosts.items() if now - since >= GHOST_PATIENCE}
-        fresh = {p.name: p for p in todo.problems if p.kind is not ProblemKind.GHOST or p.name in ghosts}
-        for name, problem in fresh.items():
-            if self.problems.get(name) != problem:
-                self.report(Report.problem(problem))
-        self.problems = fresh
+        self._moving = {name: move for name, move in self._moving.items() if name in desired.wanted}
+        todo = replace(todo, now=tuple(map(self._worded, todo.now)))
+        self.trouble.take(todo.problems, _now())
         wrong = {s.name for s in todo.steps}
-        for name in [n for n in self.failures if n not in wrong]:
-            del self.failures[name]
-            self._retries.pop(name, None)
-            if name in desired.wanted and name not in fresh:
+        self._dirty |= wrong | {p.name for p in todo.problems}
+        for name in self.trouble.mended(wrong | self.last_good.refusals.keys()):
+            if name in desired.wanted and name not in self.problems:
                 self.report(Report.healed(desired.wanted[name]))
-        self._known |= {n for n in desired.wanted if n not in wrong and n not in fresh}
-        self._known &= desired.wanted.keys()
+        for name in names:
+            if name not in wrong and name not in self.problems:
+                self._right(desired, name)
         return todo
+
+    def _worded(self, step: Step) -> Step:
+        """A step that ends what another began, in the words of that."""
+        if step.name in self.last_good.refusals:
+            why = "the switch did not take its new version; the last good one is put back"
+            registered = step.registers and self.view.marked(step.name)
+            return replace(step, kind=Kind.REPAIR, registered=registered, why=why)
+        if step.name in self._moving:
+            return replace(step, kind=Kind.REPLACE, why=self._moving[step.name][0])
+        return step
+
+    def _right(self, desired: Desired, name: str) -> None:
+        """This gateway is as it is wanted, or is not there and not wanted: what was before is not needed any more."""
+        if name in desired.wanted:
+            self._known.add(name)
+            self._unasked.discard(name)
+        if name in desired.wanted or desired.removable(name):
+            self.last_good.proved(name)
 
     def _allowed(self, desired: Desired, steps: tuple[Step, ...]) -> list[Step]:
         """The steps that need not wait, neither for a retry nor for their file: a rescan loads what stands there."""
@@ -327,121 +389,132 @@ class Keeper:
         return [
             s
             for s in steps
-            if (s.name not in self._retries or now >= self._retries[s.name].not_before)
+            if self.trouble.may(s.name, now)
             and (self.storage is None or self.store.holds(desired, s))
             and (s.kill or not self.view.leaving(s.name, s.profile))
-            and not (s.kill and s.revision is not None and self._in_vain.get(s.name) == s.revision)  # no flapping
+            and not self.last_good.in_vain(s)  # no flapping
         ]
 
     def _has_target(self, step: Step) -> bool:
         """Whether a move has where to go: without that profile the gateway would only be lost."""
         if step.profile in self.view.profiles:
             return True
-        self._failed(step.name, profile_not_running(step))
-        self._retries[step.name] = Retry.after(self._retries.get(step.name), _now())
+        self.trouble.failed(step.name, profile_not_running(step))
+        self.trouble.later(step.name, _now())
         return False
 
     def _leaving(self, desired: Desired) -> frozenset[str]:
         """Wanted names whose old copy, on another profile, is marked and still there."""
-        marked = ((profile, name) for (profile, name), count in self.view.marks.items() if count > 0)
-        return frozenset(n for p, n in marked if n in desired.wanted and desired.wanted[n].profile != p)
+        wanted = desired.wanted
+        return frozenset(n for n in self.view.marks if n in wanted and self.view.leaving(n, wanted[n].profile))
 
-    async def _store(self, desired: Desired, kept: frozenset[str], leaving: frozenset[str]) -> None:
+    async def _store(
+        self,
+        desired: Desired,
+        names: list[str] | None,
+        *,
+        kept: AbstractSet[str],
+        leaving: AbstractSet[str],
+        withdrawn: AbstractSet[str],
+    ) -> set[str]:
+        """Brings the files of these names in line. Returns those that had no file before."""
         try:
-            await asyncio.to_thread(self.store.sync, desired, kept, leaving)
+            new = await asyncio.to_thread(
+                self.store.sync,
+                desired,
+                names,
+                kept=kept,
+                leaving=leaving,
+                withdrawn=withdrawn,
+                dropped=self.last_good.dropped,
+            )
         except StorageError as error:
-            if self.storage != error.finding:
-                self.report(Report.failure("", error.finding))
-            self.storage = error.finding
-        else:
-            self.storage = None
+            self._no_storage(error)
+            return set()
+        self.storage = None
+        return new
 
-    async def _timed(self, executor: Executor, steps: list[Step]) -> tuple[list[Step], float]:
-        """Which replacements are due now, and how long until the next is (fact 15)."""
-        now = _now()
-        due: list[Step] = []
-        wait = RESYNC
-        groups = by_profile(steps)
-        for profile in [p for p in self._due if p not in groups]:
-            del self._due[profile]
-        for profile, group in groups.items():
-            working = [s for s in group if self._works(s)]
-            if not working:
-                due += group  # nothing to lose
-                continue
-            first, aim = self._due.get(profile, (now, 0.0))
-            if profile not in self._due and not self._trusted(profile, now):
-                there = next((s.name for s in working if s.registered and self.view.is_on(s.name, profile)), None)
-                if there is None or not await executor.show_tick(there):
-                    due += group  # nothing of ours can show the tick: waiting would be for nothing
-                    continue
-            if now - first > TICK_PATIENCE or (aim and 0 <= now - aim <= _LATE):
-                due += group
-                self._due.pop(profile, None)
-                continue
-            if self._trusted(profile, now):
-                if not aim or now > aim:
-                    aim = self.view.ticks[profile].act_at(now, executor.rescan_seconds)
-                wait = min(wait, max(aim - now, 0.0))
-            else:
-                wait = min(wait, TICK_PATIENCE - (now - first))
-            self._due[profile] = (first, aim)
-        return due, wait
-
-    def _trusted(self, profile: str, now: float) -> bool:
-        tick = self.view.ticks.get(profile)
-        return tick is not None and tick.trusted(now)
-
-    def _works(self, step: Step) -> bool:
-        if not step.registered:
-            return True  # a NOREG copy is UP
-        registration = self.view.registrations.get(step.name)
-        return registration is not None and registration.verdict is Verdict.REGISTERED
-
-    async def _settle(self, executor: Executor) -> bool:
-        now = _now()
-        for name in [n for n, since in self.settling.items() if now - since > _SETTLE_PATIENCE]:
-            del self.settling[name]
-        names = [n for n in self.settling if not self.view.marked(n)]
-        if not names or (now < self._settle_at and not self._wake.is_set()):
-            return False
-        self._settle_at = now + 0.5
-        sent, over = await executor.settle(names)
-        for name in (*sent, *over):
-            del self.settling[name]
-        for name in sent:
-            self.report(Report.settled(name))
-        return bool(sent or over)
+    def _no_storage(self, error: StorageError) -> None:
+        if self.storage != error.finding:
+            self.report(Report.failure("", error.finding))
+        self.storage = error.finding
 
     def _take(self, results: list[Result], executor: Executor, seconds: float) -> None:
         now = _now()
-        if executor.reload != self.broken:
-            self.broken = executor.reload
-            self._broken_at = now + BROKEN_RETRY
+        self.tree.note(executor.reload, now)
         for result in results:
             step, name = result.step, result.step.name
-            if result.finding is None:
-                self._moving.pop(name, None)
-                self.failures.pop(name, None)
-                self._retries.pop(name, None)
-                if step.kind is Kind.REMOVE:
-                    self._known.discard(name)
-                    self.settling.pop(name, None)
-                else:
-                    self._known.add(name)
-                    if step.settles:
-                        self.settling[name] = now
-                self.report(Report.proved(step, seconds))
+            if result.finding is not None:
+                self._not_taken(step, result.finding, now)
+                continue
+            self._moving.pop(name, None)
+            refusal = self.last_good.refusals.get(name)
+            self.trouble.over(name, None if refusal is None else refusal.finding)
+            if step.kind is Kind.REMOVE:
+                self._known.discard(name)
+                self.settling.drop(name)
             else:
-                self._failed(name, result.finding)
-                if step.adopts or (step.kill and result.finding.code == "OtherVersionLoaded"):
-                    self._in_vain[name] = step.revision or ""
-                self._retries[name] = Retry.after(self._retries.get(name), now)
+                self._known.add(name)
+                if step.settles:
+                    self.settling.begin(name, now)
+            self.report(Report.proved(step, seconds))
 
-    def _failed(self, name: str, finding: Finding) -> None:
-        if self.failures.get(name) != finding:
-            self.report(Report.failure(name, finding))
-        self.failures[name] = finding
+    def _not_taken(self, step: Step, why: Finding, now: float) -> None:
+        """A step failed: it is tried again later, or the last good version takes its place at once."""
+        before = self.last_good.refusals.get(step.name)
+        self.trouble.later(step.name, now)
+        left = self._moving.get(step.name, ("", ""))[1]
+        self.trouble.failed(step.name, self.last_good.not_taken(step, why, self.desired, left, now))
+        if self.last_good.refusals.get(step.name) is not before:
+            self._put_back([step.name])
+
+    async def _withdraw(self, executor: Executor, desired: Desired, todo: Plan) -> None:
+        """Takes away those of our new files that the switch's own reader refuses, so that all others load (fact 3)."""
+        words = self.tree.state.error or ""
+        try:
+            found = await self.tree.breakers(executor, self.store, desired, todo.steps)
+        except StorageError as error:
+            self._no_storage(error)
+            self._all = True
+            return
+        for step in found:
+            said = self.last_good.breaks(step.name, step.revision or "", words, self.desired, _now())
+            self.trouble.failed(step.name, said)
+        if found:
+            self.trouble.soon([n for n, f in self.failures.items() if f.code == "SwitchConfigBroken"])
+            self._put_back(step.name for step in found)
+
+    def _put_back(self, names: Iterable[str]) -> None:
+        """The trunks of these names are down, or not what they should be, until another version is there: at once."""
+        for name in names:
+            self._moving.pop(name, None)
+            if name in self.last_good.refusals:
+                self.trouble.soon([name])
+        self._urgent = True
+        self._hold()
+
+    def _try_again(self, names: Iterable[str]) -> None:
+        """Versions that the switch refused get another try."""
+        known = [name for name in names if name in self.last_good.refusals]
+        if known:
+            self.last_good.try_again(known)
+            for name in known:
+                self.trouble.over(name)  # so that it is told again when it comes to nothing again
+            self._hold()
+            self.hint()
+
+    async def _recover(self) -> None:
+        """Takes over what a process before this one knew of versions that the switch did not take."""
+        if self._recovered or not self.desired.wanted:
+            return
+        self._recovered = True
+        try:
+            await asyncio.to_thread(self.last_good.recover, self.desired, _now())
+        except StorageError as error:
+            self._no_storage(error)
+        for name, refusal in self.last_good.refusals.items():
+            self.trouble.failed(name, refusal.finding)
+        self._hold()
 
 
 def _now() -> float:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from sipgateway.esl.replies import GatewayEvent, GatewayRow, SofiaStatus
 from sipgateway.reconcile.registration import Registration, Verdict
 from sipgateway.reconcile.state import Loaded, Wanted
-from sipgateway.reconcile.tick import Tick
+from sipgateway.reconcile.tick import Delay, Tick
 
 #: A marked copy is gone within two ticks (fact 14); one that is still listed after this many seconds is a ghost.
 MARK_LIFE = 5.0
@@ -30,8 +30,9 @@ class SwitchView:
         aliases: other name of a profile -> the name under which its gateways are listed.
         registrations: gateway name -> what its events amount to.
         ticks: profile name -> when it ticks.
-        marks: (profile, name) -> marked copies whose `gateway_delete` did not come yet (fact 24b).
+        marks: gateway name -> how many marked copies each profile has whose `gateway_delete` did not come yet (24b).
         unread: names whose revision must be read before the next plan.
+        changed: names of which something that a plan depends on may have changed since somebody emptied this.
         stale: the whole of it must be read again.
     """
 
@@ -41,25 +42,27 @@ class SwitchView:
     aliases: dict[str, str] = field(default_factory=dict)
     registrations: dict[str, Registration] = field(default_factory=dict)
     ticks: dict[str, Tick] = field(default_factory=dict)
-    marks: Counter[tuple[str, str]] = field(default_factory=Counter)
-    marked_at: dict[tuple[str, str], float] = field(default_factory=dict)
+    marks: dict[str, Counter[str]] = field(default_factory=dict)
     unread: set[str] = field(default_factory=set)
+    changed: set[str] = field(default_factory=set)
     stale: bool = True
-    _behind: float = float("inf")
+    _marked_at: dict[str, float] = field(default_factory=dict)
+    _delay: Delay = field(default_factory=Delay)
 
     def status(self, status: SofiaStatus, now: float) -> None:
         """Takes a whole `sofia status` in. Names that were not there before are to be read."""
         self.profiles = {row.name: row.state for row in status.profiles}
-        self.aliases = {row.name: row.profile for row in status.aliases if row.name not in self.profiles}
+        aliases = {row.name: row.profile for row in status.aliases if row.name not in self.profiles}
         rows: dict[str, list[tuple[str, str]]] = {}
         for row in status.gateways:
             rows.setdefault(row.name, []).append((row.profile, row.state))
-        for name in rows:
-            if name not in self.revisions:
-                self.unread.add(name)
+        self.unread |= rows.keys() - self.revisions.keys()
         for name in [n for n in self.revisions if n not in rows]:
             self.forget(name)
-        self.rows = rows
+        self.changed |= {n for n, found in rows.items() if self.rows.get(n) != found} | self.rows.keys() - rows.keys()
+        if aliases != self.aliases:
+            self.changed |= rows.keys()
+        self.aliases, self.rows = aliases, rows
         self._expire_marks(now)
         for row in _newest(status.gateways):
             if not self.marked(row.name):
@@ -71,15 +74,15 @@ class SwitchView:
         """Takes in the revision that read-back gave for a name that is loaded."""
         self.unread.discard(name)
         self.revisions[name] = revision
+        self.changed.add(name)
 
     def unfindable(self, name: str, now: float) -> None:
         """No look-up finds this name, though it is listed: all its copies are marked, by somebody else (24b, 24c)."""
-        for mark, count in Counter((profile, name) for profile, _ in self.rows.get(name, ())).items():
-            if self.marks[mark] < count:
-                self.marks[mark] = count
-                self.marked_at.setdefault(mark, now)
-        self.unread.discard(name)
-        self.revisions[name] = None
+        copies = Counter(profile for profile, _ in self.rows.get(name, ()))
+        if copies:
+            self.marks[name] = self.marks.get(name, Counter()) | copies
+            self._marked_at.setdefault(name, now)
+        self.read(name, None)
 
     def profile_of(self, name: str) -> str:
         """The name under which the gateways of this profile are listed: an alias reaches it too."""
@@ -101,15 +104,16 @@ class SwitchView:
         self.revisions.pop(name, None)
         self.registrations.pop(name, None)
         self.rows.pop(name, None)
+        self.changed.add(name)
 
     def killed(self, name: str, now: float) -> None:
         """`killgw` of this name was answered with +OK: the copy that look-ups found is marked (fact 14)."""
         live = self._live(name)
         if live:
-            mark = (live[0][0], name)
-            self.marks[mark] += 1
-            self.marked_at[mark] = now
+            self.marks.setdefault(name, Counter())[live[0][0]] += 1
+            self._marked_at[name] = now
         self.registrations.pop(name, None)
+        self.changed.add(name)
 
     def loaded_anew(self, name: str, profile: str, revision: str, *, registers: bool, now: float) -> None:
         """Read-back proved a new copy of this name."""
@@ -126,16 +130,16 @@ class SwitchView:
 
     def marked(self, name: str) -> bool:
         """Whether a marked copy of this name is still there: nothing that its events say counts (fact 17a)."""
-        return any(count > 0 and mark[1] == name for mark, count in self.marks.items())
+        return name in self.marks
 
     def leaving(self, name: str, profile: str) -> bool:
         """Whether a marked copy of this name is still there on another profile than this one."""
-        return any(count > 0 and mark[1] == name and mark[0] != profile for mark, count in self.marks.items())
+        return any(marked != profile for marked in self.marks.get(name, ()))
 
-    def loaded(self) -> dict[str, Loaded]:
-        """Everything that is loaded, marked copies left out."""
+    def loaded(self, names: Iterable[str] | None = None) -> dict[str, Loaded]:
+        """What is loaded of these names, of all without any, marked copies left out."""
         found: dict[str, Loaded] = {}
-        for name in self.rows:
+        for name in self.rows if names is None else names:
             live = self._live(name)
             if live:
                 found[name] = Loaded(name, tuple(p for p, _ in live), live[0][1], self.revisions.get(name))
@@ -177,20 +181,17 @@ class SwitchView:
             rows[0] = (rows[0][0], state)
 
     def _deleted(self, profile: str, name: str, now: float) -> None:
-        mark = (profile, name)
         rows = self.rows.get(name, [])
         for index in range(len(rows) - 1, -1, -1):  # the oldest copy of that profile went
             if rows[index][0] == profile:
                 del rows[index]
                 break
-        if self.marks[mark] > 0:
-            self.marks[mark] -= 1
+        self.changed.add(name)
+        if name in self.marks and profile in self.marks[name]:
+            self._unmark(name, profile)
         else:  # somebody else killed it, and may have loaded another version at once
             self.revisions.pop(name, None)
             self.stale = True
-        if self.marks[mark] <= 0:
-            del self.marks[mark]
-            self.marked_at.pop(mark, None)
         if not rows:
             if self.revisions.get(name) is not None:
                 self.stale = True  # a proved copy was there: the table was younger than this event
@@ -203,18 +204,16 @@ class SwitchView:
             return
         at = now
         if event.timestamp:
-            # The switch's own clock says when; the least delay seen so far maps it to ours.
-            self._behind = min(self._behind, now - event.timestamp / 1e6)
-            at = event.timestamp / 1e6 + self._behind
+            # The switch's own clock says when; the least delay seen lately maps it to ours.
+            self._delay = self._delay.seen(now - event.timestamp / 1e6, now)
+            at = event.timestamp / 1e6 + self._delay.value
         known = self.ticks.get(profile)
         self.ticks[profile] = Tick(at) if known is None or not known.trusted(now) else known.seen(at)
 
     def _live(self, name: str) -> list[tuple[str, str]]:
         """Rows of this name without the marked copies, which are the oldest of their profile."""
         live = list(self.rows.get(name, ()))
-        for (profile, marked_name), count in self.marks.items():
-            if marked_name != name:
-                continue
+        for profile, count in self.marks.get(name, Counter()).items():
             for _ in range(count):
                 for index in range(len(live) - 1, -1, -1):
                     if live[index][0] == profile:
@@ -222,10 +221,17 @@ class SwitchView:
                         break
         return live
 
+    def _unmark(self, name: str, profile: str) -> None:
+        self.marks[name][profile] -= 1
+        if self.marks[name][profile] <= 0:
+            del self.marks[name][profile]
+        if not self.marks[name]:
+            del self.marks[name], self._marked_at[name]
+
     def _expire_marks(self, now: float) -> None:
-        for mark in [m for m, at in self.marked_at.items() if now - at > MARK_LIFE]:
-            self.marks.pop(mark, None)
-            self.marked_at.pop(mark, None)
+        for name in [n for n, at in self._marked_at.items() if now - at > MARK_LIFE]:
+            del self.marks[name], self._marked_at[name]
+            self.changed.add(name)
 
 
 def _newest(rows: Iterable[GatewayRow]) -> Iterable[GatewayRow]:

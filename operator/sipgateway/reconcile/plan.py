@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from sipgateway.reconcile.state import Loaded, Wanted
+
+#: How many gateways are killed before one rescan: the first of them is gone until the last one is killed (fact 24e).
+KILLS = 500
 
 
 class Kind(enum.StrEnum):
@@ -65,7 +69,7 @@ class Step:
     @property
     def settles(self) -> bool:
         """Whether fact 17's third step, `register`, must follow: both copies use the same binding (fact 16)."""
-        return self.timed and self.registered
+        return self.kind is not Kind.REMOVE and self.registered and self.registers and not self.moves
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +126,9 @@ def plan(
     *,
     ours: Callable[[str], bool],
     removable: Callable[[str], bool],
-    known: frozenset[str] = frozenset(),
+    known: AbstractSet[str] = frozenset(),
     adopt: bool = False,
-    unadopted: frozenset[str] = frozenset(),
+    unadopted: AbstractSet[str] = frozenset(),
 ) -> Plan:
     """Decides what to do with each gateway.
 
@@ -180,6 +184,23 @@ def by_profile(steps: Iterable[Step]) -> dict[str, list[Step]]:
     for step in steps:
         groups.setdefault(step.profile, []).append(step)
     return groups
+
+
+def batch(steps: Iterable[Step], kills: int = KILLS) -> tuple[list[Step], bool]:
+    """As many steps as go out together: what needs no `killgw` is free, since one rescan loads all of it.
+
+    Returns:
+        The steps, and whether others are left for the next batch.
+    """
+    taken: list[Step] = []
+    left = False
+    for step in steps:
+        if step.kill and not kills:
+            left = True
+            continue
+        kills -= step.kill
+        taken.append(step)
+    return taken, left
 
 
 def _step(want: Wanted, have: Loaded | None, *, adopted: bool, known: bool) -> Step | None:
