@@ -113,7 +113,7 @@ def spec_schema() -> Schema:
         "gatewayName": _text("gatewayName"),
         "placement": {
             "type": "string",
-            "description": BY_PATH["placement"].doc,
+            "description": _description("placement"),
             "enum": list(PLACEMENTS),
             "default": "All",
         },
@@ -211,7 +211,8 @@ def status_schema() -> Schema:
                 "type": "integer",
                 "format": "int64",
                 "minimum": 0,
-                "description": "metadata.generation that the conditions speak of.",
+                "description": "metadata.generation that the conditions speak of. While it is below "
+                "metadata.generation, the last change has not been looked at.",
             },
             "gatewayName": {
                 "type": "string",
@@ -226,11 +227,11 @@ def status_schema() -> Schema:
             },
             "pods": {
                 "type": "object",
-                "description": "Pods of the fleet, counted.",
+                "description": "Pods of the fleet, counted: those that run, by whether they have the gateway.",
                 "properties": {
                     "wanted": {**count(), "description": "Pods that should have the gateway."},
                     "programmed": {**count(), "description": "Pods on which this generation is proved to be loaded."},
-                    "registered": {**count(), "description": "Pods on which it is registered."},
+                    "registered": {**count(), "description": "Pods on which it is registered with the carrier."},
                 },
             },
             "conditions": _conditions(),
@@ -254,9 +255,13 @@ def _conditions() -> Schema:
                     "minLength": 1,
                     "maxLength": 316,
                     "pattern": "^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$",
-                    "description": "Which question the condition answers.",
+                    "description": "Which question it answers: Accepted, Programmed, Registered, Ready or Stalled.",
                 },
-                "status": {"type": "string", "enum": ["True", "False", "Unknown"], "description": "The answer."},
+                "status": {
+                    "type": "string",
+                    "enum": ["True", "False", "Unknown"],
+                    "description": "The answer. What no switch has told is Unknown, never True.",
+                },
                 "reason": {
                     "type": "string",
                     "minLength": 1,
@@ -267,19 +272,19 @@ def _conditions() -> Schema:
                 "message": {
                     "type": "string",
                     "maxLength": 32768,
-                    "description": "Why, for people, and what to do.",
+                    "description": "Why, in words, and what to do next.",
                 },
                 "lastTransitionTime": {
                     "type": "string",
                     "format": "date-time",
                     "maxLength": 64,
-                    "description": "When the status last changed.",
+                    "description": "When the status last changed from one answer to another.",
                 },
                 "observedGeneration": {
                     "type": "integer",
                     "format": "int64",
                     "minimum": 0,
-                    "description": "metadata.generation that it speaks of.",
+                    "description": "metadata.generation that it speaks of; an older one's answer may have changed.",
                 },
             },
         },
@@ -317,7 +322,9 @@ _COLUMNS: tuple[Column, ...] = (
 def _description(path: str) -> str:
     field = BY_PATH[path]
     parts = [field.doc]
-    if field.default_doc:
+    if field.default:
+        parts.append(f"Default: {field.default}.")
+    elif field.default_doc:
         parts.append(f"When not set: {field.default_doc}.")
     if field.bad:
         parts.append(field.bad)

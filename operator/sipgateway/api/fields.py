@@ -130,16 +130,23 @@ FIELDS: tuple[Field, ...] = (
         "secretKeyRef",
         "object",
         f'One key of a Secret that is labelled {LABEL_CREDENTIALS}: "true".',
-        "Other Secrets are not read: else whoever may create a SipGateway could send any Secret to a registrar of his.",
+        "Other Secrets are not read: else whoever may create a SipGateway could send any Secret to a registrar of his. "
+        f"kubectl label secret NAME {LABEL_CREDENTIALS}=true makes one usable.",
     ),
     Field(
         "secretKeyRef.name",
         "text",
-        "Name of the Secret.",
+        "Name of the Secret, in the namespace of the SipGateway.",
         maximum=limits.MAX_SECRET_NAME,
         example="acme-credentials",
     ),
-    Field("secretKeyRef.key", "text", "Key in the Secret.", maximum=limits.MAX_SECRET_KEY, example="password"),
+    Field(
+        "secretKeyRef.key",
+        "text",
+        "Key in the Secret whose value is taken, byte for byte.",
+        maximum=limits.MAX_SECRET_KEY,
+        example="password",
+    ),
     Field(
         "variables",
         "list",
@@ -176,6 +183,7 @@ FIELDS: tuple[Field, ...] = (
         "subscriptions",
         "list",
         "SUBSCRIBEs that the gateway keeps up, one for each event.",
+        "Two of one event are refused: mod_sofia gives every NOTIFY to the one that it finds first.",
         maximum=limits.MAX_SUBSCRIPTIONS,
     ),
     Field(
@@ -225,8 +233,22 @@ FIELDS: tuple[Field, ...] = (
         "FreeSWITCH ignores a parameter that it does not know without a word; one that has a field here is refused.",
         maximum=limits.MAX_EXTRA_PARAMS,
     ),
-    Field("extraParams.name", "text", "XML name.", maximum=limits.MAX_EXTRA_NAME, example="x-carrier-mode"),
-    Field("extraParams.value", "text", "Value.", maximum=limits.MAX_EXTRA_VALUE, example="strict"),
+    Field(
+        "extraParams.name",
+        "text",
+        "Name of the parameter as the switch's XML has it.",
+        "One that has a field here is refused, in any case.",
+        maximum=limits.MAX_EXTRA_NAME,
+        example="x-carrier-mode",
+    ),
+    Field(
+        "extraParams.value",
+        "text",
+        "Value of the parameter, written as it is.",
+        "Nothing checks it but for control characters.",
+        maximum=limits.MAX_EXTRA_VALUE,
+        example="strict",
+    ),
 )
 
 BY_PATH: Mapping[str, Field] = MappingProxyType({field.path: field for field in FIELDS})
