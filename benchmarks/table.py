@@ -17,10 +17,11 @@ class Line:
     met: bool
 
 
-def ratio_line(what: str, floor: float, ours: float, goal: float) -> Line:
-    """A row of two durations in seconds and the most that their ratio may be."""
+def ratio_line(what: str, floor: float, ours: float, goal: float | None) -> Line:
+    """A row of two durations in seconds and the most that their ratio may be; None when it is only shown."""
     ratio = ours / floor
-    return Line(what, duration(floor), duration(ours), f"{ratio:.2f}", f"<= {goal:g}", ratio <= goal)
+    aim = "-" if goal is None else f"<= {goal:g}"
+    return Line(what, duration(floor), duration(ours), f"{ratio:.2f}", aim, goal is None or ratio <= goal)
 
 
 def duration(seconds: float) -> str:
