@@ -127,7 +127,7 @@ class Agent:
         listed = {e.claim.name for e in self.source.fleet.entries.values() if e.claim is not None}
         absent = {name: record for name, record in self._memory.records.items() if name not in listed}
         self.source.fleet.restore(memory.claims(self.folder, absent), self._memory.gone)
-        self.source.look()
+        self.source.seeker.look()
 
     # -- work ----------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ good for.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sipgateway.agent.store import Desired
 from sipgateway.errors import Finding
@@ -25,12 +25,19 @@ class Claim:
         born: its creationTimestamp, in the API server's words (RFC 3339, so that texts sort as moments do).
         wanted: the gateway.
         file: its content; it holds secrets and never shows in `repr`.
+        alive: a later creationTimestamp of a SipGateway that was seen to want it, if one is known.
     """
 
     config_map: str
     born: str
     wanted: Wanted
     file: bytes = field(repr=False)
+    alive: str = ""
+
+    @property
+    def since(self) -> str:
+        """The latest moment at which its SipGateway is known to have been there."""
+        return max(self.born, self.alive)
 
     @property
     def name(self) -> str:
@@ -111,6 +118,18 @@ class Fleet:
         """A whole LIST had these and no others."""
         for name, entry in [(n, e) for n, e in self.entries.items() if e.uid not in uids]:
             self.vanished(name, entry.uid)
+
+    def alive(self, claim: Claim, when: str) -> None:
+        """The SipGateway of a claim was seen, made at this moment."""
+        if when <= claim.since:
+            return
+        later = replace(claim, alive=when)
+        entry = self.entries.get(claim.config_map)
+        if self.leftovers.get(claim.name) is claim:
+            self.leftovers[claim.name] = later
+        elif entry is not None and entry.claim is claim:
+            self.entries[claim.config_map] = replace(entry, claim=later)
+            self._claims[claim.name][claim.config_map] = later
 
     def give_up(self, claim: Claim) -> bool:
         """There is evidence that nobody wants this any more.

@@ -49,7 +49,7 @@ def keep(folder: ConfFolder, key_id: str, claims: Iterable[Claim], gone: Iterabl
     Raises:
         StorageError: it cannot be written; what was kept before is whole.
     """
-    gateways = {c.name: [c.config_map, c.born, c.wanted.profile, c.wanted.path] for c in claims}
+    gateways = {c.name: [c.config_map, c.since, c.wanted.profile, c.wanted.path] for c in claims}
     folder.write_state(_STATE, {"key": key_id, "gateways": gateways, "gone": sorted(gone)})
 
 

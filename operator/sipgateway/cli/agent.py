@@ -16,9 +16,9 @@ from sipgateway.cli.operator import host_port
 from sipgateway.cli.options import DEFAULT_PASSWORD, add_conf, add_esl, esl_of, layout_of, usage
 
 HELP = (
-    "Runs beside a FreeSWITCH in its pod. Takes the fleet's ConfigMaps, writes the gateway files, makes the switch load "
-    "what changed, proves it by reading it back, and reports in the pod's SipSwitch. No other gateway is touched. Ends "
-    "on SIGTERM; the switch keeps what it has."
+    "Runs beside a FreeSWITCH in its pod. Takes the fleet's ConfigMaps, writes the gateway files, has the switch load "
+    "what changed, proves it by reading it back, and reports in the SipSwitch of the pod. No other gateway is touched. "
+    "Ends on SIGTERM; the switch keeps what it has."
 )
 
 #: Flag -> (environment variable that the pod's manifest sets by the downward API, what it is).
