@@ -32,8 +32,8 @@ log = logging.getLogger("sipgateway.status")
 #: Statuses that are written at once.
 _AT_ONCE = 4
 
-#: Seconds for which statuses give way to ConfigMaps that wait.
-_GIVE_WAY = 0.5
+#: Seconds for which statuses give way to ConfigMaps while many of them change.
+_GIVE_WAY = 5.0
 
 #: Seconds that counts and words may wait: in a fleet of few gateways, and in one of many (a pod takes 120 s to start).
 _SOON, _LATE = 2.0, 130.0
@@ -49,7 +49,7 @@ class Statuses:
 
     Attributes:
         check: asked before each write; raises when we do not lead any more.
-        busy: whether ConfigMaps wait to be written: they go first.
+        storm: whether so many ConfigMaps change that statuses had better wait.
         deposed: told when we do not lead any more.
     """
 
@@ -59,7 +59,7 @@ class Statuses:
     events: Events
     metrics: Metrics
     check: Callable[[], None]
-    busy: Callable[[], bool]
+    storm: Callable[[], bool]
     deposed: Callable[[DeposedError], None]
     _queue: HintQueue[Key] = field(default_factory=HintQueue)
     _soft: dict[Key, asyncio.TimerHandle] = field(default_factory=dict)
@@ -114,8 +114,8 @@ class Statuses:
         while True:
             key, since = await self._queue.get()
             try:
-                while self.busy() and loop.time() - since < _GIVE_WAY:  # noqa: ASYNC110 - many set it, and it is bounded
-                    await asyncio.sleep(0.01)
+                while self.storm() and loop.time() - since < _GIVE_WAY:  # noqa: ASYNC110 - time ends it too
+                    await asyncio.sleep(0.02)
                 await self._look(key)
             except DeposedError as error:
                 self.deposed(error)

@@ -97,7 +97,7 @@ class Term:
             self.events,
             self.metrics,
             check,
-            busy=lambda: self.workers.depth > 0,
+            storm=lambda: self.workers.storm,
             deposed=self._deposed,
         )
         self.troubles = Troubles(self.metrics)

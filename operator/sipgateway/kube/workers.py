@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -27,6 +28,9 @@ _AT_ONCE = 4
 
 #: Looks in a row at one gateway, each for what changed during the one before; then others get their turn.
 _TRIES = 5
+
+#: So many looks within so many seconds are a storm.
+_MANY, _LATELY = 8, 0.25
 
 #: Seconds between looks at what failed on its own account: a foreign ConfigMap, a quota.
 _RECHECK_MAX = 60.0
@@ -52,6 +56,7 @@ class Workers:
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _retries: dict[Key, Retry] = field(default_factory=dict)
     _fleet_of: dict[Key, FleetId] = field(default_factory=dict)
+    _looks: deque[float] = field(default_factory=lambda: deque(maxlen=_MANY))
     _stopping: bool = False
 
     def hint(self, key: Key, *, routine: bool = False) -> None:
@@ -63,6 +68,14 @@ class Workers:
     def depth(self) -> int:
         """How many gateways wait."""
         return sum(queue.depth for queue in self._queues.values())
+
+    @property
+    def storm(self) -> bool:
+        """Whether so many gateways change that everything but ConfigMaps had better wait."""
+        if self.depth > 0:
+            return True
+        lately = asyncio.get_running_loop().time() - _LATELY
+        return len(self._looks) == _MANY and self._looks[0] > lately
 
     @property
     def idle(self) -> bool:
@@ -118,6 +131,7 @@ class Workers:
         name = me.get_name() if me is not None else ""
         while not self._stopping:
             key, since = await queue.get()
+            self._looks.append(asyncio.get_running_loop().time())
             if me is not None:
                 me.set_name("writing")
             try:
