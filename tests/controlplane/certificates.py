@@ -1,4 +1,4 @@
-"""A certificate authority for one control plane. Out: PEM files of servers' and clients' certificates and keys."""
+"""The keys of one control plane. Out: an authority, and PEM files of all that it signs for servers and clients."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ class Pair:
 
     certificate: Path
     key: Path
+
+    @property
+    def files(self) -> tuple[Path, Path]:
+        """Both."""
+        return self.certificate, self.key
 
 
 def write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> Path:
@@ -101,3 +106,23 @@ def _host(text: str) -> x509.GeneralName:
         return x509.IPAddress(ipaddress.ip_address(text))
     except ValueError:
         return x509.DNSName(text)
+
+
+class Keys:
+    """All that the programs of a control plane need, as files in its folder, and the authority to sign more."""
+
+    def __init__(self, folder: Path) -> None:
+        self._authority = Authority(folder)
+        self.authority = self._authority.certificate
+        self.sign = self._authority.sign
+        local = ("127.0.0.1", "localhost")
+        service = tuple(f"kubernetes{rest}" for rest in ("", ".default", ".default.svc"))
+        self.etcd = self.sign("etcd", "etcd", hosts=local)
+        self.etcd_client = self.sign("etcd-client", "kube-apiserver")
+        self.server = self.sign("server", "kube-apiserver", hosts=(*local, "10.0.0.1", *service))
+        self.admin = self.sign("admin", "admin", "system:masters")
+        self.controller_manager = self.sign("kube-controller-manager", "system:kube-controller-manager")
+        #: Signs ServiceAccount tokens.
+        self.token_key = ec.generate_private_key(ec.SECP256R1())
+        self.token_key_file = write_key(folder / "tokens.key", self.token_key)
+        self.token_public_file = write_public_key(folder / "tokens.pub", self.token_key)

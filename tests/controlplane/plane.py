@@ -21,30 +21,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from cryptography.hazmat.primitives.asymmetric import ec
-
-from tests.controlplane import audit, certificates, programs, tokens
+from tests.controlplane import audit, certificates, clients, commandlines, programs, tokens
 from tests.controlplane.api import Access, Api, ApiError, Recorder
 from tests.controlplane.ports import free_port
-from tests.controlplane.process import NotReadyError, Program, clean_environment, wait_until
+from tests.controlplane.process import NotReadyError, Program
 
 PREFIX = "sipgw-controlplane-"
 TRIES = 5
-#: What makes namespaces, ServiceAccounts, owned objects and workloads behave; none that needs nodes, and not the one
-#: that removes Pods from nodes that do not exist, as those of the tests are.
-CONTROLLERS = (
-    "clusterrole-aggregation-controller",
-    "daemonset-controller",
-    "deployment-controller",
-    "disruption-controller",
-    "garbage-collector-controller",
-    "namespace-controller",
-    "replicaset-controller",
-    "root-ca-certificate-publisher-controller",
-    "serviceaccount-controller",
-    "statefulset-controller",
-    "validatingadmissionpolicy-status-controller",
-)
 
 
 class ControlPlane:
@@ -86,27 +69,12 @@ class ControlPlane:
         self._fsync = fsync
         self._flags = {"etcd": tuple(etcd_flags), "kube-apiserver": tuple(api_server_flags)}
         self._keep_in = keep_in
-        self._authority = certificates.Authority(self.folder)
-        self._token_key = ec.generate_private_key(ec.SECP256R1())
+        self._keys = certificates.Keys(self.folder)
         self._components: dict[str, Program] = {}
         self._kubeconfigs = 0
         self.log_folder = self.folder / "logs"
         self.log_folder.mkdir()
         self.audit_log = self.log_folder / "audit.jsonl"
-        self._make_keys()
-
-    def _make_keys(self) -> None:
-        sign = self._authority.sign
-        local = ("127.0.0.1", "localhost")
-        self._etcd_pair = sign("etcd", "etcd", hosts=local)
-        self._etcd_client = sign("etcd-client", "kube-apiserver")
-        service = tuple(f"kubernetes{rest}" for rest in ("", ".default", ".default.svc"))
-        self._server_pair = sign("kube-apiserver", "kube-apiserver", hosts=(*local, "10.0.0.1", *service))
-        self._admin_pair = sign("admin", "admin", "system:masters")
-        self._controllers_pair = sign("kube-controller-manager", "system:kube-controller-manager")
-        self._sa_key = certificates.write_key(self.folder / "sa.key", self._token_key)
-        self._sa_public = certificates.write_public_key(self.folder / "sa.pub", self._token_key)
-        (self.folder / "audit.yaml").write_text(self._audit_policy or "")
 
     # Life
 
@@ -131,7 +99,7 @@ class ControlPlane:
         """
         self._start("etcd", self._etcd)
         self._start("kube-apiserver", self._api_server)
-        self.admin = self._access(self._admin_pair)
+        self.admin = self._access(self._keys.admin)
         self.kubeconfig = self._write_kubeconfig("admin", self.admin)
         self.api = Api(self.admin)
         self._ensure("/api/v1/namespaces", "default")
@@ -139,7 +107,7 @@ class ControlPlane:
             self.install_crds(*self._crds)
         if self._with_controllers:
             self._start("kube-controller-manager", self._controller_manager)
-        self._wait_for_account("default")
+        self._ensure("/api/v1/namespaces/default/serviceaccounts", "default")
 
     def close(self, *, keep: bool = False) -> Path | None:
         """Ends all and removes the folder. Returns where the logs are, when they are to be kept."""
@@ -158,7 +126,7 @@ class ControlPlane:
     def _start(self, name: str, make: Callable[[int], Program]) -> None:
         """Starts a component on a port of its own, on another when somebody was faster."""
         for left in range(TRIES, 0, -1):
-            program = make(free_port())
+            program = self._components[name] = make(free_port())
             try:
                 program.start()
             except NotReadyError as error:
@@ -166,7 +134,6 @@ class ControlPlane:
                 if left == 1 or "address already in use" not in str(error):
                     raise
             else:
-                self._components[name] = program
                 return
 
     @property
@@ -176,7 +143,10 @@ class ControlPlane:
 
     @property
     def api_server(self) -> Program:
-        """The API server; a restart keeps its port."""
+        """The API server; a restart keeps its port.
+
+        The controllers hear nothing for ten seconds after that: restart them too when they are wanted at once.
+        """
         return self._components["kube-apiserver"]
 
     @property
@@ -187,92 +157,36 @@ class ControlPlane:
     # The programs
 
     def _etcd(self, port: int) -> Program:
-        self._etcd_access = Access(f"https://127.0.0.1:{port}", self._authority.certificate, *_files(self._etcd_client))
-        pair, authority = self._etcd_pair, self._authority.certificate
-        command = [
-            str(programs.find("etcd")),
-            f"--data-dir={self.folder / 'etcd'}",
-            f"--listen-client-urls={self._etcd_access.server}",
-            f"--advertise-client-urls={self._etcd_access.server}",
-            f"--cert-file={pair.certificate}",
-            f"--key-file={pair.key}",
-            f"--trusted-ca-file={authority}",
-            "--client-cert-auth=true",
-            "--listen-peer-urls=https://127.0.0.1:0",  # there are no peers
-            f"--peer-cert-file={pair.certificate}",
-            f"--peer-key-file={pair.key}",
-            f"--peer-trusted-ca-file={authority}",
-            "--peer-client-cert-auth=true",
-            "--log-level=warn",
-            f"--unsafe-no-fsync={str(not self._fsync).lower()}",
-            *self._flags["etcd"],
-        ]
+        self._etcd_access = Access(f"https://127.0.0.1:{port}", self._keys.authority, *self._keys.etcd_client.files)
+        command = commandlines.etcd(self.folder, self._keys, self._etcd_access.server, fsync=self._fsync)
         return self._program("etcd", command, lambda: _answers(self._etcd_access, "/readyz"))
 
     def _api_server(self, port: int) -> Program:
-        pair, client = self._server_pair, self._etcd_client
-        command = [
-            str(programs.find("kube-apiserver")),
-            "--bind-address=127.0.0.1",
-            "--advertise-address=127.0.0.1",
-            f"--secure-port={port}",
-            f"--cert-dir={self.folder}",
-            f"--tls-cert-file={pair.certificate}",
-            f"--tls-private-key-file={pair.key}",
-            f"--client-ca-file={self._authority.certificate}",
-            f"--etcd-servers={self._etcd_access.server}",
-            f"--etcd-cafile={self._authority.certificate}",
-            f"--etcd-certfile={client.certificate}",
-            f"--etcd-keyfile={client.key}",
-            "--authorization-mode=RBAC",
-            f"--service-account-issuer={tokens.ISSUER}",
-            f"--service-account-signing-key-file={self._sa_key}",
-            f"--service-account-key-file={self._sa_public}",
-            "--service-cluster-ip-range=10.0.0.0/24",
-            "--endpoint-reconciler-type=none",
-            "--allow-privileged=true",
-            # Without it a graceful end waits a minute for watches, the listener closed all the while.
-            "--shutdown-watch-termination-grace-period=500ms",
-            "--profiling=false",
-        ]
+        audit_flags = []
         if self._audit_policy is not None:
-            command += [f"--audit-policy-file={self.folder / 'audit.yaml'}", f"--audit-log-path={self.audit_log}"]
-        command += self._flags["kube-apiserver"]
+            policy = self.folder / "audit.yaml"
+            policy.write_text(self._audit_policy)
+            audit_flags = [f"--audit-policy-file={policy}", f"--audit-log-path={self.audit_log}"]
+        command = commandlines.api_server(self.folder, self._keys, port, self._etcd_access.server)
         self._server = f"https://127.0.0.1:{port}"
-        access = self._access(self._admin_pair)
-        return self._program("kube-apiserver", command, lambda: _answers(access, "/readyz"))
+        access = self._access(self._keys.admin)
+        return self._program("kube-apiserver", [*command, *audit_flags], lambda: _answers(access, "/readyz"))
 
     def _controller_manager(self, port: int) -> Program:
-        kubeconfig = self._write_kubeconfig("kube-controller-manager", self._access(self._controllers_pair))
-        command = [
-            str(programs.find("kube-controller-manager")),
-            f"--kubeconfig={kubeconfig}",
-            "--bind-address=127.0.0.1",
-            f"--secure-port={port}",
-            f"--cert-dir={self.folder}",
-            f"--tls-cert-file={self._server_pair.certificate}",
-            f"--tls-private-key-file={self._server_pair.key}",
-            f"--client-ca-file={self._authority.certificate}",
-            f"--root-ca-file={self._authority.certificate}",
-            f"--service-account-private-key-file={self._sa_key}",
-            "--use-service-account-credentials=true",
-            "--leader-elect=false",
-            "--kube-api-qps=500",
-            "--kube-api-burst=1000",
-            "--profiling=false",
-            f"--controllers={','.join(CONTROLLERS)}",
-        ]
-        access = Access(f"https://127.0.0.1:{port}", self._authority.certificate, *_files(self._admin_pair))
+        kubeconfig = self._write_kubeconfig("kube-controller-manager", self._access(self._keys.controller_manager))
+        command = commandlines.controller_manager(self.folder, self._keys, port, kubeconfig)
+        access = Access(f"https://127.0.0.1:{port}", self._keys.authority, *self._keys.admin.files)
         return self._program("kube-controller-manager", command, lambda: _answers(access, "/healthz"))
 
     def _program(self, name: str, command: list[str], is_ready: Callable[[], bool]) -> Program:
+        command = [str(programs.find(name)), *command, *self._flags.get(name, ())]
         return Program(name, command, self.log_folder / f"{name}.log", is_ready=is_ready)
 
     # Who one is
 
     def _access(self, pair: certificates.Pair | None = None, token: str | None = None) -> Access:
-        certificate, key = _files(pair) if pair else (None, None)
-        return Access(self._server, self._authority.certificate, certificate, key, token)
+        certificate, key = pair.files if pair else (None, None)
+        return Access(self._server, self._keys.authority, certificate, key, token)
 
     def _write_kubeconfig(self, name: str, access: Access, namespace: str = "default") -> Path:
         path = self.folder / f"{name}.kubeconfig"
@@ -292,7 +206,7 @@ class ControlPlane:
         path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}"
         holder = self.api.get(f"/api/v1/namespaces/{namespace}/pods/{pod}") if pod else None
         if seconds < tokens.SHORTEST:
-            return tokens.signed(self._token_key, self.api.get(path), holder, seconds)
+            return tokens.signed(self._keys.token_key, self.api.get(path), holder, seconds)
         spec: dict[str, Any] = {"expirationSeconds": int(seconds)}
         if holder:
             uid = holder["metadata"]["uid"]
@@ -314,7 +228,7 @@ class ControlPlane:
         """A kubeconfig with a client certificate for a person that RBAC knows by this name and these groups."""
         self._kubeconfigs += 1
         name = f"user-{self._kubeconfigs}"
-        return self._write_kubeconfig(name, self._access(self._authority.sign(name, user, *groups)))
+        return self._write_kubeconfig(name, self._access(self._keys.sign(name, user, *groups)))
 
     def api_as(self, kubeconfig: Path | None = None) -> Api:
         """A connection of its own, as somebody or as the admin; close it. For threads, and to see what RBAC allows."""
@@ -365,32 +279,15 @@ class ControlPlane:
         check: bool,
         seconds: float,
     ) -> subprocess.CompletedProcess[str]:
-        home = self.folder / "client"
-        environment = clean_environment(
-            HOME=str(home),
-            KUBECONFIG=str(kubeconfig or self.kubeconfig),
-            KUBECACHEDIR=str(home / "kube"),
-            HELM_CACHE_HOME=str(home / "helm" / "cache"),
-            HELM_CONFIG_HOME=str(home / "helm" / "config"),
-            HELM_DATA_HOME=str(home / "helm" / "data"),
+        return clients.run(
+            programs.find(name),
+            [str(argument) for argument in arguments],
+            kubeconfig=kubeconfig or self.kubeconfig,
+            home=self.folder / "client",
+            stdin=stdin,
+            check=check,
+            seconds=seconds,
         )
-        command = [str(programs.find(name)), *map(str, arguments)]
-        data = stdin.encode() if isinstance(stdin, str) else stdin
-        done = subprocess.run(
-            command,
-            env=environment,
-            input=data,
-            stdin=subprocess.DEVNULL if data is None else None,
-            capture_output=True,
-            timeout=seconds,
-            check=False,
-        )
-        out, err = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
-        if check and done.returncode != 0:
-            said = "\n".join(part for part in (err.strip(), out.strip()) if part)
-            shown = " ".join(map(str, arguments))
-            raise AssertionError(f"{name} {shown} ended with {done.returncode}:\n{said}")
-        return subprocess.CompletedProcess(command, done.returncode, out, err)
 
     def apply(self, what: str | Path, *options: str, namespace: str | None = None) -> str:
         """Applies manifests, given as text or as a file or folder, on the server's side. Returns what kubectl said."""
@@ -407,27 +304,17 @@ class ControlPlane:
         self.kubectl("wait", "--for=condition=Established", "--timeout=30s", "customresourcedefinitions", "--all")
 
     def create_namespace(self, name: str | None = None, **labels: str) -> str:
-        """Makes a namespace and waits until Pods can be created in it. Returns its name, random unless given."""
+        """Makes a namespace that Pods can be created in at once. Returns its name, random unless given."""
         name = name or f"test-{secrets.token_hex(4)}"
         self.api.create("/api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
-        self._wait_for_account(name)
+        # Pods need it, and the controllers would make it a little later.
+        self._ensure(f"/api/v1/namespaces/{name}/serviceaccounts", "default")
         return name
 
     def delete_namespace(self, name: str) -> None:
         """Asks for a namespace's end and does not wait. Its Pods go at once: no kubelet will confirm their end."""
         self.api.delete(f"/api/v1/namespaces/{name}/pods", gracePeriodSeconds=0)
         self.api.delete(f"/api/v1/namespaces/{name}")
-
-    def _wait_for_account(self, namespace: str) -> None:
-        """Pods need their namespace's default ServiceAccount; without controllers nobody but us makes it."""
-        accounts = f"/api/v1/namespaces/{namespace}/serviceaccounts"
-        if not self._with_controllers:
-            self._ensure(accounts, "default")
-        wait_until(
-            lambda: self.api.find(f"{accounts}/default") is not None,
-            20,
-            lambda: f"no default ServiceAccount in {namespace}",
-        )
 
     def _ensure(self, path: str, name: str) -> None:
         try:
@@ -464,10 +351,6 @@ class ControlPlane:
             etcd.create("/v3/kv/put", {"key": "c2lwZ3c=", "value": "AA=="})  # a write that no client hears of
         self.compact()
         self.api_server.start()
-
-
-def _files(pair: certificates.Pair) -> tuple[Path, Path]:
-    return pair.certificate, pair.key
 
 
 def _answers(access: Access, path: str) -> bool:

@@ -20,9 +20,9 @@ from tests.controlplane.plane import ControlPlane
 
 ROOT = Path(__file__).resolve().parents[2]
 CRDS = ROOT / "crds"
-KEPT = ROOT / ".cache" / "logs"
+KEPT = Path(os.environ.get("SIPGW_TEST_LOGS", ROOT / ".cache" / "logs"))
 #: Who uses one of these, directly or not, needs the programs.
-FIXTURES = {"control_plane", "start_control_plane", "start_operator"}
+FIXTURES = {"control_plane", "guarded", "module_control_plane", "start_control_plane", "start_operator"}
 
 
 @dataclass
@@ -90,6 +90,15 @@ def control_plane(pytestconfig: pytest.Config) -> Iterator[ControlPlane]:
     plane = _start(pytestconfig)
     yield plane
     _close(pytestconfig, plane, failed=pytestconfig.stash[_STATE].failed)
+
+
+@pytest.fixture(scope="module")
+def module_control_plane(request: pytest.FixtureRequest) -> Iterator[ControlPlane]:
+    """One that the tests of a module share, to be stopped, paused and killed; who breaks it mends it."""
+    failed = request.session.testsfailed
+    plane = _start(request.config)
+    yield plane
+    _close(request.config, plane, failed=request.session.testsfailed > failed)
 
 
 @pytest.fixture

@@ -168,6 +168,8 @@ class Program:
     def pause(self) -> None:
         """Stops it where it stands (SIGSTOP): connections stay open, nothing is answered."""
         process = self._running()
+        # One that is stopped before it is on its leash would outlive us.
+        wait_until(lambda: not self.runs or not _on_the_way(process.pid), 10, lambda: f"{self.name} does not start")
         process.send_signal(signal.SIGSTOP)
         wait_until(lambda: _state(process.pid) in "TtZX", 5, lambda: f"{self.name} cannot be paused", every=0.001)
         self._paused = True
@@ -204,6 +206,12 @@ class Program:
     def _status(self, field: str) -> int:
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(next(line.split()[1] for line in status.splitlines() if line.startswith(f"{field}:")))
+
+
+def _on_the_way(pid: int) -> bool:
+    """Whether the process is still the leash, or not even that."""
+    command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    return os.fsencode(LEASH) in command or command == [sys.executable.encode()]
 
 
 def _state(pid: int) -> str:
