@@ -145,6 +145,7 @@ class Api:
             connector=connector(self.access, limit),
             headers={"User-Agent": f"sipgateway/{__version__}", "Accept": "application/json"},
             trace_configs=[asks_before_sending()],
+            cookie_jar=aiohttp.DummyCookieJar(),  # the API server has none, and looking for them takes time
         )
 
     async def get(self, path: str, params: Mapping[str, str] | None = None) -> Obj:

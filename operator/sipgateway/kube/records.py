@@ -211,6 +211,14 @@ def gateway_record(obj: Obj) -> GatewayRecord:
     )
 
 
+def renew(record: GatewayRecord, obj: Obj) -> None:
+    """Takes in what changes while the spec stays: `metadata.generation` says that it does."""
+    meta = obj["metadata"]
+    record.version = meta["resourceVersion"]
+    record.status = _dumps(obj.get("status") or {})
+    record.leaving = bool(meta.get("deletionTimestamp"))
+
+
 def sipgateway_object(record: GatewayRecord) -> Obj:
     """The object that the parser reads, from a record."""
     obj: Obj = json.loads(record.document)

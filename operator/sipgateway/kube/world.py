@@ -21,9 +21,11 @@ from sipgateway.kube.records import (
     KeysRecord,
     Name,
     SecretRecord,
+    config_map_key,
     config_map_record,
     gateway_record,
     keys_record,
+    renew,
     secret_record,
 )
 from sipgateway.render.keys import secret_name
@@ -65,17 +67,19 @@ class World:
 
     def take_gateway(self, obj: Obj) -> None:
         """A SipGateway is there."""
-        record = gateway_record(obj)
-        before = self.gateways.get(record.key)
+        meta = obj["metadata"]
+        before = self.gateways.get(Key(meta["namespace"], meta["name"]))
         if before is not None:
-            if int(record.version) <= int(before.version):
+            if int(meta["resourceVersion"]) <= int(before.version):
                 return  # older news than the answer to our own write
+            if before.uid == meta["uid"] and before.generation == meta.get("generation"):
+                renew(before, obj)  # its spec is the same: most news are echoes of our own statuses
+                self.hint(before.key, False)
+                return
+        record = gateway_record(obj)
+        if before is not None:
             if before.uid == record.uid:
                 record.verdict, record.published = before.verdict, before.published
-                if before.document == record.document and before.generation == record.generation:
-                    before.version, before.status, before.leaving = record.version, record.status, record.leaving
-                    self.hint(record.key, False)
-                    return
             self._unlink(before)
         self.gateways[record.key] = record
         self._link(record)
@@ -183,12 +187,12 @@ class World:
 
     def take_config_map(self, obj: Obj) -> None:
         """A ConfigMap with our labels is there. Its SipGateway is looked at when it is not what was seen or written."""
+        before = self.config_maps.get(config_map_key(obj))
+        if before is not None and int(obj["metadata"]["resourceVersion"]) <= int(before.version):
+            return  # older news than the answer to our own write
         record = config_map_record(obj)
         if record is None:
             return
-        before = self.config_maps.get(record.key)
-        if before is not None and int(record.version) <= int(before.version):
-            return  # older news than the answer to our own write
         same = before is not None and before.uid == record.uid and before.digest == record.digest
         if before is not None and same:
             record = replace(record, since=before.since, foreign=before.foreign)
