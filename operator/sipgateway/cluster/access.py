@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from sipgateway.cluster.codes import NO_CLUSTER_ACCESS
 from sipgateway.errors import InputError
 
@@ -132,7 +134,10 @@ async def from_kubeconfig(path: str | None = None, context: str | None = None) -
             loader = await config.load_kube_config(  # type: ignore[no-untyped-call]
                 path, context, client_configuration=settings
             )
-        except (config.ConfigException, OSError, ValueError, KeyError, TypeError) as error:
+        except yaml.YAMLError:  # its text quotes what stands there
+            what = f"{path or 'The kubeconfig'} is no YAML."
+            raise InputError(NO_CLUSTER_ACCESS.because("", what)) from None
+        except (config.ConfigException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             what = f"{path or 'The kubeconfig'} cannot be used: {error}."
             raise InputError(NO_CLUSTER_ACCESS.because("", what)) from None
         return settings, loader

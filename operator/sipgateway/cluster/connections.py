@@ -29,13 +29,13 @@ def connector(access: Access, limit: int) -> aiohttp.TCPConnector:
 
 
 def asks_before_sending() -> aiohttp.TraceConfig:
-    """Lets a request's `trace_request_ctx`, a callable, forbid it by raising when it has its connection.
+    """Lets a request's `trace_request_ctx`, a callable, forbid it by raising once it has its connection.
 
-    That is the last moment before its bytes go out, and comes again when aiohttp sends it anew.
+    aiohttp tells of a request's headers right before it sends them, and again when it sends them anew; what is raised
+    then closes the connection.
     """
     traces = aiohttp.TraceConfig()
-    traces.on_connection_reuseconn.append(_ask)
-    traces.on_connection_create_end.append(_ask)
+    traces.on_request_headers_sent.append(_ask)
     return traces
 
 
