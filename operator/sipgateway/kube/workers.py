@@ -30,7 +30,7 @@ _AT_ONCE = 4
 _TRIES = 5
 
 #: So many looks within so many seconds are a storm.
-_MANY, _LATELY = 8, 0.25
+_MANY, _LATELY = 8, 0.5
 
 #: Seconds between looks at what failed on its own account: a foreign ConfigMap, a quota.
 _RECHECK_MAX = 60.0
