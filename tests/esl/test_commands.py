@@ -28,6 +28,7 @@ TEXTS = {
     "reloadxml": "api reloadxml",
     "rescan": "api sofia profile external rescan",
     "status": "api sofia status",
+    "unregister": "api sofia profile external unregister gw-1",
     "version": "api version",
 }
 BUILDERS: dict[str, Callable[..., Command]] = {
@@ -76,7 +77,7 @@ def test_the_list_of_commands_is_fixed() -> None:
         "a\udcff",
     ],
 )
-@pytest.mark.parametrize("builder", ["killgw", "register", "gateway_status", "gateway_variable"])
+@pytest.mark.parametrize("builder", ["killgw", "register", "unregister", "gateway_status", "gateway_variable"])
 def test_a_gateway_name_that_is_none_or_means_all_is_refused(builder: str, name: str) -> None:
     with pytest.raises(SwitchError) as caught:
         build(BUILDERS[builder], name, "external", "v")
@@ -86,7 +87,7 @@ def test_a_gateway_name_that_is_none_or_means_all_is_refused(builder: str, name:
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a\n", "external rescan\n\napi x", "-a", ".", "a::b", "a/b", "p" * 256])
-@pytest.mark.parametrize("builder", ["killgw", "register", "rescan"])
+@pytest.mark.parametrize("builder", ["killgw", "register", "unregister", "rescan"])
 def test_a_profile_name_that_is_none_is_refused(builder: str, name: str) -> None:
     with pytest.raises(SwitchError):
         build(BUILDERS[builder], "gw", name, "v")

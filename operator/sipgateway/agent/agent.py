@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -18,16 +19,23 @@ from typing import Any
 from sipgateway import __version__
 from sipgateway.agent import memory
 from sipgateway.agent.cluster_source import ClusterSource
+from sipgateway.agent.drain import Doomed, Drain
 from sipgateway.agent.files import ConfFolder
+from sipgateway.agent.gate import Gate
 from sipgateway.agent.keeper import Keeper
 from sipgateway.agent.link import Link
+from sipgateway.agent.metrics import Metrics
 from sipgateway.agent.probes import Answer, Probes
 from sipgateway.agent.report import Report
 from sipgateway.agent.reporter import Reporter
 from sipgateway.agent.switch_report import Facts, status
+from sipgateway.agent.turn import FleetTurn
+from sipgateway.agent.view import states
 from sipgateway.cluster.access import Access
 from sipgateway.cluster.client import Api
 from sipgateway.errors import Finding, StorageError
+from sipgateway.esl.client import Client, connect
+from sipgateway.esl.codes import SWITCH_UNREACHABLE
 from sipgateway.render.revision import key_id_of
 
 _log = logging.getLogger("sipgateway.agent")
@@ -56,6 +64,7 @@ class Options:
     host: str = "0.0.0.0"  # noqa: S104 - the kubelet and Prometheus come from outside the container
     port: int = 8081
     boot_timeout: float = 60.0
+    register_rate: int = 20
 
 
 @dataclass(slots=True)
@@ -73,23 +82,33 @@ class Agent:
     link: Link = field(init=False)
     reporter: Reporter = field(init=False)
     probes: Probes = field(init=False)
+    turn: FleetTurn = field(init=False)
+    drain: Drain = field(init=False)
+    metrics: Metrics = field(default_factory=Metrics)
     _api: Api = field(init=False)
     _memory: memory.Memory = field(default_factory=memory.Memory)
-    _restored: bool = False
+    _linked: asyncio.Task[None] | None = None
     _dirty: asyncio.Event = field(default_factory=asyncio.Event)
     _unkept: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         o = self.options
         self._api = Api(self.access, connections=24)
-        self.keeper = Keeper(self.folder, self._ours, self._heard)
+        # After kill -9 the same pod must not take the Lease of the process before it for its own.
+        identity = f"{o.pod}_{secrets.token_hex(4)}"
+        self.turn = FleetTurn(self._api, o.namespace, o.switch, identity, self._our_turn)
+        self.keeper = Keeper(self.folder, self._ours, self._heard, gate=Gate(o.register_rate, self.turn))
         self.source = ClusterSource(self._api, o.namespace, o.switch, self._dirty.set, self.folder.layout)
         self.link = Link(self.keeper, o.esl_host, o.esl_port, o.esl_password, self._heard)
         self.reporter = Reporter(self._api, o.namespace, o.pod, o.uid, o.switch, self.status)
+        doomed = Doomed(self._api, o.namespace, o.pod, o.uid)
+        self.drain = Drain(doomed, self._stop_keeping, lambda: self.keeper.holding.wanted, o.register_rate)
         paths: dict[str, Callable[[], Awaitable[Answer]]] = {
             "/healthz": _always,
             "/startedz": self._startedz,
             "/readyz": self._readyz,
+            "/drain": self._drainz,
+            "/metrics": self._metricsz,
         }
         self.probes = Probes(o.host, o.port, MappingProxyType(paths))
 
@@ -104,26 +123,42 @@ class Agent:
                 tasks.create_task(self._want())
                 tasks.create_task(self._keep_memory())
                 tasks.create_task(self.reporter.run())
-                tasks.create_task(self.link.run())
+                tasks.create_task(self.turn.run())
                 tasks.create_task(self._watch_idle())
+                self._linked = tasks.create_task(self.link.run())
 
     # -- boot ----------------------------------------------------------------------------------------------------
 
     async def _boot(self) -> None:
-        """Fetches what is wanted, and writes it; after the time limit with what is on the disk."""
+        """Fetches what is wanted, and writes it; after the time limit with what is on the disk.
+
+        A switch that runs already waits for nobody: this is a restart of the agent alone. Then the keeper writes the
+        files, in batches where they make gateways register.
+        """
+        runs = await self._switch_runs()
+        limit = min(_GRACE, self.options.boot_timeout) if runs else self.options.boot_timeout
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.source.synced(), self.options.boot_timeout)
+            await asyncio.wait_for(self.source.synced(), limit)
         if not self.source.is_synced:
             _log.warning("the API server did not answer in time; starting with what is on the disk")
         self._restore()
         self.keeper.want(self.source.fleet.desired())
-        await self.keeper.write_files()
+        if not runs:
+            await self.keeper.write_files()
         self.started = True
         _log.info("started with %d gateways", len(self.keeper.desired.wanted))
 
+    async def _switch_runs(self) -> bool:
+        try:
+            async with asyncio.timeout(1.0):
+                _, writer = await asyncio.open_connection(self.options.esl_host, self.options.esl_port)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
     def _restore(self) -> None:
         """Takes over what was known before and is not listed now: its ConfigMap is gone, or was not read yet."""
-        self._restored = True
         listed = {e.claim.name for e in self.source.fleet.entries.values() if e.claim is not None}
         absent = {name: record for name, record in self._memory.records.items() if name not in listed}
         self.source.fleet.restore(memory.claims(self.folder, absent), self._memory.gone)
@@ -140,6 +175,8 @@ class Agent:
             before = loop.time()
             self.keeper.want(self.source.fleet.desired())
             self._unkept.set()
+            if self.unreachable is not None and self.unreachable.code == SWITCH_UNREACHABLE.name:
+                await self.keeper.write_files()  # nobody listens there: a switch that starts shall start with it
             loop.call_later(_SOON, self.reporter.hint)
             await asyncio.sleep(max(4 * (loop.time() - before), 0.001))
 
@@ -160,6 +197,7 @@ class Agent:
         """After each pass that left nothing to do: what is gone for good is forgotten, and the first one is news."""
         while True:
             await self.keeper.idle()
+            self.metrics.all_proved()
             if not self.proved_once:
                 self.proved_once = True
                 self.phase = "Running"
@@ -178,6 +216,8 @@ class Agent:
     def _heard(self, report: Report) -> None:
         """The keeper tells that something happened."""
         level = {"info": logging.INFO, "warning": logging.WARNING}.get(report.level, logging.ERROR)
+        if self.metrics.heard(report):
+            level = logging.WARNING  # somebody else changes what is ours
         _log.log(level, "%s: %s", report.event, report.text, extra={"gateway": report.gateway})
         self.reporter.hint()
 
@@ -206,6 +246,18 @@ class Agent:
             )
         )
 
+    def _our_turn(self) -> None:
+        self.keeper.hint()
+
+    async def _stop_keeping(self) -> Client:
+        """Ends the keeper's work for good; gives a connection for what comes after."""
+        self.phase = "Draining"
+        self.reporter.hint()
+        if self._linked is not None:
+            self._linked.cancel()
+            await asyncio.wait((self._linked,))
+        return await connect(self.options.esl_host, self.options.esl_port, self.options.esl_password)
+
     @property
     def unreachable(self) -> Finding | None:
         """Why the switch is not reached, None when it is."""
@@ -217,7 +269,34 @@ class Agent:
     async def _readyz(self) -> Answer:
         if not self.started:
             return await self._startedz()
+        if self.phase == "Draining":
+            return Answer.of("the pod is being deleted")
         return Answer.of(None if self.proved_once else "the switch was not proved to have what is wanted yet")
+
+    async def _drainz(self) -> Answer:
+        drained, text = await self.drain()
+        return Answer(200 if drained else 409, f"{text}\n".encode())
+
+    async def _metricsz(self) -> Answer:
+        source, keeper = self.source, self.keeper
+        body, kind = self.metrics.exposition(
+            states=states(keeper.view),
+            counts=self.status()["counts"],
+            answers=keeper.view.answers,
+            values={
+                "switch_reachable": self.unreachable is None,
+                "cluster_reachable": not source.trouble,
+                "config_maps_refused": len(source.fleet.refusals),
+                "held_without_evidence": len(source.seeker.held_back),
+                "waiting_for_turn": len(keeper.gate.waiting),
+                "waiting_for_pace": len(keeper.gate.paced),
+                "watch_restarts": source.restarts,
+                "switch_connects": self.link.connects,
+                "reports_written": self.reporter.written,
+                "passes": keeper.passes,
+            },
+        )
+        return Answer(200, body, kind)
 
 
 async def _always() -> Answer:

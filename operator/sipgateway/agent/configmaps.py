@@ -6,19 +6,18 @@ else is looked at; what comes is taken for hostile until then.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 from sipgateway.agent.desired import Claim, Refusal
 from sipgateway.errors import Finding
+from sipgateway.reconcile.registrar import registrar_of
 from sipgateway.reconcile.state import Wanted
 from sipgateway.render import configmap
 from sipgateway.render.keys import FleetKeys
 from sipgateway.render.layout import Layout, relative_path
 from sipgateway.render.xml import RenderError
-
-#: What names a registrar in a gateway, the first that is there (docs/gateway-params.md).
-_REGISTRARS = ("register-proxy", "proxy", "realm")
 
 
 def read(
@@ -38,7 +37,8 @@ def read(
         return Refusal(error.finding, _said(data), error.unknown_key)
     except RenderError as error:
         return Refusal(error.finding, _said(data))
-    wanted = Wanted(found.name, found.profile, found.revision, found.registers, path)
+    registrar = sys.intern(registrar_of(found.gateway))  # 10,000 gateways have a few registrars
+    wanted = Wanted(found.name, found.profile, found.revision, found.registers, path, registrar)
     return Claim(meta["name"], str(meta.get("creationTimestamp") or ""), wanted, found.file)
 
 

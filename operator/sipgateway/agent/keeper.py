@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from sipgateway.agent.aim import Aim
 from sipgateway.agent.executor import Executor, Result, profile_not_running, switch_config_broken
 from sipgateway.agent.files import ConfFolder
+from sipgateway.agent.gate import Gate
 from sipgateway.agent.lastgood import LastGood
 from sipgateway.agent.report import Report
 from sipgateway.agent.settling import Settling
@@ -64,6 +65,7 @@ class Keeper:
         ours: whether a revision was made with our key.
         report: told of everything that happens; must not block.
         adopt: take over gateways of our names that somebody else loaded.
+        gate: which gateways may begin to register now.
         desired: what is wanted.
         holding: what the switch is held to: `desired`, with the last good version of what the switch refused.
         trouble: what is wrong with which gateway.
@@ -74,6 +76,7 @@ class Keeper:
     ours: Callable[[str], bool]
     report: Callable[[Report], None]
     adopt: bool = False
+    gate: Gate = field(default_factory=Gate)
     view: SwitchView = field(default_factory=SwitchView)
     settling: Settling = field(default_factory=Settling)
     connected: bool = False
@@ -135,7 +138,7 @@ class Keeper:
             self._idle
             and self.connected
             and self.failures.keys() <= self.last_good.refusals.keys()
-            and not (self.settling or self._aim.waiting or self._moving or self.storage)
+            and not (self.settling or self._aim.waiting or self._moving or self.gate.closed_to or self.storage)
         )
 
     async def idle(self) -> None:
@@ -166,8 +169,9 @@ class Keeper:
             SwitchError: the connection is gone or the switch answers what no switch answers; reconnect and call again.
         """
         await self._recover()
-        self.view = SwitchView(ticks=self.view.ticks)
+        self.view = SwitchView(ticks=self.view.ticks, answers=self.view.answers)
         self._aim = Aim()
+        self.gate.begun.clear()
         self._moving.clear()
         self._all = True
         executor = Executor(client, self.view)
@@ -227,7 +231,8 @@ class Keeper:
                     for n in tuple(self.last_good.refusals)
                     if self.view.profile_of(self.desired.wanted[n].profile) == gateway.profile
                 )
-            if self.view.stale or gateway.gateway in self.settling or gateway.kind == "delete":
+            awaited = gateway.gateway in self.settling or gateway.gateway in self.gate.begun
+            if self.view.stale or awaited or gateway.kind == "delete":
                 self._wake.set()
             elif self._aim.waiting and gateway.profile is None:
                 self._wake.set()  # a tick may have shown itself
@@ -255,10 +260,12 @@ class Keeper:
         desired, whole, names = self.holding, self._all or self.storage is not None, self._looked_at()
         todo = self._plan(desired, names)
         taken = {p.name for p in todo.problems if p.kind is ProblemKind.NAME_TAKEN}
+        self._choose(todo)
         await self._store(
             desired,
             None if whole else names,
-            kept=(taken - self._unasked) | {s.name for s in todo.moves},
+            # Anybody's rescan would load the file of one that must not register yet.
+            kept=(taken - self._unasked) | {s.name for s in todo.moves} | self.gate.paced,
             leaving=self._leaving(desired),
             withdrawn=self.last_good.withdrawn | (taken & self._unasked),
         )
@@ -269,6 +276,7 @@ class Keeper:
             steps, timed, moves, removals = [], [], [], []
         due, wait = await self._aim.due(executor, timed, RESYNC)
         loads, more = batch([*steps, *due])
+        self.gate.sent([*loads, *moves], view=self.view, registrar=self._registrar, now=_now())
         if loads:
             self._take(await executor.load(loads), executor, _now() - now)
             if self.tree.broken:
@@ -324,6 +332,7 @@ class Keeper:
         """Seconds until something is due that no event announces."""
         refused = (refusal.until for refusal in self.last_good.refusals.values())
         until = [self._resync_at, *self.trouble.moments(now), *self.settling.moments(now), *refused]
+        until += self.gate.moments(now)
         if self.storage is not None:
             until.append(now + STORAGE_RETRY)
         if self.tree.broken and self.failures:
@@ -390,10 +399,23 @@ class Keeper:
             s
             for s in steps
             if self.trouble.may(s.name, now)
+            and s.name not in self.gate.closed_to
             and (self.storage is None or self.store.holds(desired, s))
             and (s.kill or not self.view.leaving(s.name, s.profile))
             and not self.last_good.in_vain(s)  # no flapping
         ]
+
+    def _choose(self, todo: Plan) -> None:
+        """Decides which of these must wait for their second or their turn. The second half of a move never does."""
+        now = _now()
+        self.gate.end(self.view, self.settling, self.holding.wanted.__contains__, now)
+        steps, timed, moves, _ = ([s for s in group if self.trouble.may(s.name, now)] for group in todo.groups)
+        steps = [s for s in steps if s.name not in self._moving]
+        self.gate.choose(steps, timed, moves, view=self.view, registrar=self._registrar, now=now)
+
+    def _registrar(self, name: str) -> str:
+        wanted = self.holding.wanted.get(name)
+        return "" if wanted is None else wanted.registrar
 
     def _has_target(self, step: Step) -> bool:
         """Whether a move has where to go: without that profile the gateway would only be lost."""

@@ -6,6 +6,7 @@ In: the event socket's address. Out: a keeper at work, and why there is no conne
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import re
 from collections.abc import Callable
@@ -14,10 +15,8 @@ from dataclasses import dataclass, field
 from sipgateway.agent.keeper import Keeper
 from sipgateway.agent.report import Report
 from sipgateway.errors import Finding, SwitchError
-from sipgateway.esl import commands
-from sipgateway.esl.client import backoff, connect
-
-_VERSION = re.compile(r"FreeSWITCH Version ([0-9A-Za-z.]{1,64})", re.ASCII)
+from sipgateway.esl import commands, replies
+from sipgateway.esl.client import Client, backoff, connect
 
 #: Seconds that a connection must hold before the next failure counts as the first again.
 _HELD = 5.0
@@ -55,7 +54,7 @@ class Link:
             try:
                 async with await connect(self.host, self.port, self.password) as client:
                     began = _now()
-                    self.version = _first_word(await client.api(commands.version()))
+                    self.version = await _version(client)
                     self.connects += 1
                     self.unreachable = None
                     self.report(Report("info", "switch", "", f"connected to {self.host}:{self.port}"))
@@ -70,10 +69,11 @@ class Link:
             await asyncio.sleep(backoff(attempt, self._jitter, most=_MOST))
 
 
-def _first_word(body: str) -> str:
-    """`1.10.12` of `FreeSWITCH Version 1.10.12-release+git~...`; empty when the switch says something else."""
-    found = _VERSION.match(body)
-    return found[1] if found else ""
+async def _version(client: Client) -> str:
+    """`1.10.12` of `1.10.12-release+git~...`; empty when the switch says something else."""
+    with contextlib.suppress(SwitchError):
+        return re.split(r"[-~+ ]", replies.parse_version(await client.api(commands.version())))[0]
+    return ""
 
 
 def _now() -> float:

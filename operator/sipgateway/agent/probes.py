@@ -11,6 +11,9 @@ import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
+from sipgateway.cluster.codes import CANNOT_LISTEN
+from sipgateway.errors import SipgwError
+
 #: Bytes of a request's head, and seconds that it may take to come.
 _HEAD = 8192
 _PATIENCE = 10.0
@@ -51,7 +54,12 @@ class Probes:
     _open: set[asyncio.StreamWriter] = field(default_factory=set)
 
     async def __aenter__(self) -> Probes:  # noqa: PYI034
-        self._server = await asyncio.start_server(self._serve, self.host, self.port, limit=_HEAD)
+        try:
+            self._server = await asyncio.start_server(self._serve, self.host, self.port, limit=_HEAD)
+        except OSError as error:
+            where = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+            what = f"Nothing can be served on {where}: {error.strerror or error}."
+            raise SipgwError(CANNOT_LISTEN.because("", what)) from None
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

@@ -33,6 +33,7 @@ class SwitchView:
         marks: gateway name -> how many marked copies each profile has whose `gateway_delete` did not come yet (24b).
         unread: names whose revision must be read before the next plan.
         changed: names of which something that a plan depends on may have changed since somebody emptied this.
+        answers: how many answers to REGISTER came, by their class (`4xx`).
         stale: the whole of it must be read again.
     """
 
@@ -45,6 +46,7 @@ class SwitchView:
     marks: dict[str, Counter[str]] = field(default_factory=dict)
     unread: set[str] = field(default_factory=set)
     changed: set[str] = field(default_factory=set)
+    answers: Counter[str] = field(default_factory=Counter)
     stale: bool = True
     _marked_at: dict[str, float] = field(default_factory=dict)
     _delay: Delay = field(default_factory=Delay)
@@ -172,6 +174,8 @@ class SwitchView:
         live = self._live(name)
         if state == "REGED" and known.state == "REGISTER" and live:
             self._tick(live[0][0], event, now)
+        if event.status is not None and event.status >= 200:
+            self.answers[f"{event.status // 100}xx"] += 1
         if self.marked(name):
             return
         up = None if event.ping_status is None else event.ping_status == "UP"

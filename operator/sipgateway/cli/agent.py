@@ -54,6 +54,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="start with what is on the disk when the API server does not answer for so long (default: 60)",
     )
+    parser.add_argument(
+        "--register-rate",
+        type=int,
+        default=20,
+        metavar="N",
+        help="gateways that begin to register in one second at one registrar; 0: no limit (default: 20)",
+    )
     parser.add_argument("--kubeconfig", metavar="FILE", help="default: the pod's ServiceAccount")
     parser.add_argument(
         "--token-folder",
@@ -100,6 +107,7 @@ async def _run(args: argparse.Namespace, folder: ConfFolder, host: str, port: in
         host=args.listen[0],
         port=args.listen[1],
         boot_timeout=args.boot_timeout,
+        register_rate=args.register_rate,
     )
     loop = asyncio.get_running_loop()
     work = asyncio.create_task(Agent(found, options, folder).run())

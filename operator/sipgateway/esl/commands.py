@@ -91,6 +91,17 @@ def register(profile: str, name: str) -> Command:
     return Command(f"api sofia profile {_profile(profile)} register {_gateway(name)}")
 
 
+def unregister(profile: str, name: str) -> Command:
+    """`sofia profile P unregister NAME`: sends an un-REGISTER; the gateway stays DOWN until it registers anew (38).
+
+    The caller must have read a state other than NOREG in the same batch, as for `register` (fact 28).
+
+    Raises:
+        SwitchError: CommandRefused, not a name, or one that means every gateway (fact 32).
+    """
+    return Command(f"api sofia profile {_profile(profile)} unregister {_gateway(name)}")
+
+
 def reloadxml() -> Command:
     """`reloadxml`: re-reads the whole tree and applies nothing (facts 2, 24c)."""
     return Command("api reloadxml")

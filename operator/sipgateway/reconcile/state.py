@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +15,7 @@ class Wanted:
         revision: what read-back must show (render.revision).
         registers: whether it REGISTERs.
         path: its file, relative to the configuration folder.
+        registrar: the host that its REGISTER goes to, for pacing; two gateways are the same whatever it says.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Wanted:
     revision: str
     registers: bool
     path: str
+    registrar: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
