@@ -28,6 +28,13 @@ def test_a_tie_goes_by_namespace_and_name() -> None:
     assert losers([b, a]) == {("voice", "b"): a}
 
 
+def test_of_a_tie_the_one_that_has_the_name_keeps_it() -> None:
+    a, b, c = one("a", OLD), one("b", OLD), one("c", NEW)
+    assert losers([a, b, c], holds=lambda g: g.name in {"b", "c"}) == {("voice", "a"): b, ("voice", "c"): b}
+    assert "which has it" in lost_to(a, b).message
+    assert "which is older" in lost_to(c, b).message
+
+
 def test_the_object_name_counts_when_there_is_no_gateway_name() -> None:
     plain = SipGateway("voice", "acme", Spec(), created=NEW)
     assert losers([plain, one("b", OLD)]) == {("voice", "acme"): one("b", OLD)}

@@ -56,3 +56,34 @@ def test_a_manifest_of_which_nobody_knows_what_it_was_good_for_holds_up_removals
     written(tmp_path, "a")
     (tmp_path / "x.yaml").write_text(MANIFEST.format(name="x") + "  gatewayname: carrier\n")
     assert not pipeline(tmp_path, quiet=0.0).look(0.0).desired.complete
+
+
+RENAMED = MANIFEST + "  gatewayName: {trunk}\n"
+
+
+def test_after_a_restart_a_manifest_that_is_broken_still_holds_the_trunk_it_was_good_for(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text(RENAMED.format(name="x", trunk="old"))
+    written(tmp_path, "a")
+    before = pipeline(tmp_path, quiet=0.0).look(0.0)
+    assert before.owners == {"old": ("default", "x"), "a": ("default", "a")}
+    (tmp_path / "x.yaml").write_text(RENAMED.format(name="x", trunk="new") + "  retrySeconds: 3\n")
+    look = pipeline(tmp_path, quiet=0.0, owners=before.owners).look(0.0)
+    assert look.desired.wanted.keys() == {"a"}
+    assert look.desired.held == {"old", "new"}
+    assert look.desired.complete
+    assert look.owners == before.owners
+    assert not pipeline(tmp_path, quiet=0.0).look(0.0).desired.held & {"old"}
+
+
+def test_who_has_a_name_keeps_it_when_a_second_manifest_wants_it(tmp_path: Path) -> None:
+    (tmp_path / "m.yaml").write_text(RENAMED.format(name="m", trunk="trunk"))
+    looks = pipeline(tmp_path)
+    looks.look(0.0)
+    (tmp_path / "b.yaml").write_text(RENAMED.format(name="b", trunk="trunk"))
+    look = looks.look(1.0)
+    assert look.owners == {"trunk": ("default", "m")}
+    assert [finding.code for finding in look.findings] == ["GatewayNameTaken"]
+    again = pipeline(tmp_path, owners=look.owners).look(0.0)
+    assert again.owners == look.owners
+    (tmp_path / "m.yaml").unlink()
+    assert looks.look(2.0).owners == {"trunk": ("default", "b")}

@@ -93,6 +93,40 @@ def test_a_save_is_loaded_and_a_bad_one_leaves_the_last_good_version(tmp_path: P
         assert place.api("sofia_gateway_data a var version") == "4"
 
 
+def test_a_refusal_names_file_line_and_field_in_keys_of_their_own(tmp_path: Path) -> None:
+    with lab(tmp_path) as place:
+        place.save("a", manifest("a", "1").replace("spec:", "spec:\n  retrySeconds: 3"))
+        assert place.sipgw("run", "--once", "--timeout", "1", "--output", "json").returncode == 1
+        with running(place):
+            until(lambda: bool(told(place, "refused")))
+        (refused,) = told(place, "refused")
+        assert (refused["file"], refused["line"]) == (str(place.source / "a.yaml"), 5)
+        assert (refused["reason"], refused["field"]) == ("NumberCoerced", "spec.retrySeconds")
+
+
+def test_a_name_that_is_taken_on_the_switch_gets_no_file_of_ours(tmp_path: Path) -> None:
+    with lab(tmp_path) as place:
+        theirs = place.conf / "sip_profiles/external/theirs.xml"
+        text = '<include>\n<gateway name="t">\n<param name="register" value="false"/>\n</gateway>\n</include>\n'
+        theirs.write_text(text)
+        place.api("sofia profile external rescan")
+        for name in ("t", "u"):
+            place.save(name, manifest(name, "1"))
+        files = place.conf / "sip_profiles/external"
+        with running(place):
+            until(lambda: bool(told(place, "problem")) and bool(told(place, "proved")))
+            assert [path.name for path in files.glob("sipgw-*")] == ["sipgw-u.xml"]
+        for path in files.glob("sipgw-*"):
+            path.unlink()
+        place.control("drop", refuse=True)  # the switch does not answer: whatever is wanted is written for its start
+        with running(place):
+            until(lambda: len(list(files.glob("sipgw-*"))) == 2)
+            place.control("drop", refuse=False)
+            until(lambda: len(told(place, "problem")) == 2)
+            until(lambda: [path.name for path in files.glob("sipgw-*")] == ["sipgw-u.xml"])
+        theirs.unlink()
+
+
 def test_a_suspended_gateway_goes_and_comes_back(shared: Lab) -> None:
     shared.save("s", manifest("s", "1"))
     assert shared.sipgw("run", "--once").returncode == 0

@@ -227,6 +227,88 @@ def test_a_file_replaced_by_another_of_the_same_size_and_time_is_read(tmp_path: 
     assert names(source.snapshot()) == ["b"]
 
 
+def told(path: Path) -> str:
+    """A path as the system tells of it."""
+    return os.path.abspath(path)  # noqa: PTH100 - links stay
+
+
+def test_of_files_that_are_told_of_no_other_is_looked_at(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        put(tmp_path / f"{name}.yaml", manifest(name))
+    source = Folder(tmp_path)
+    source.snapshot()
+    for name in ("a", "b"):
+        put(tmp_path / f"{name}.yaml", manifest(name, proxy="sip.example.net"))
+    proxies = [one.gateway.spec.params["proxy"] for one in source.snapshot({told(tmp_path / "b.yaml")}).gateways]
+    assert proxies == ["sip.example.com", "sip.example.net"]
+    proxies = [one.gateway.spec.params["proxy"] for one in source.snapshot().gateways]
+    assert proxies == ["sip.example.net"] * 2
+
+
+def test_files_of_an_editor_are_no_reason_to_look_at_all(tmp_path: Path) -> None:
+    put(tmp_path / "a.yaml", manifest("a"))
+    source = Folder(tmp_path)
+    source.snapshot()
+    unseen = put(tmp_path / "unseen.yaml", manifest("unseen"))
+    swap, backup = put(tmp_path / ".a.yaml.swp", "x"), put(tmp_path / "a.yaml~", "x")
+    gone = tmp_path / ".a.yaml.new"
+    assert names(source.snapshot({told(p) for p in (swap, backup, gone, tmp_path / "a.yaml")})) == ["a"]
+    assert names(source.snapshot({told(unseen)})) == ["a", "unseen"]
+
+
+def test_a_relative_source_knows_its_files_by_what_the_system_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    put(tmp_path / "src" / "sub" / "a.yaml", manifest("a"))
+    source = Folder("./src")
+    source.snapshot()
+    put(tmp_path / "src" / "b.yaml", manifest("b"))
+    put(tmp_path / "src" / "sub" / "a.yaml", manifest("a", proxy="sip.example.net"))
+    (one,) = source.snapshot({told(tmp_path / "src" / "sub" / "a.yaml")}).gateways
+    assert one.gateway.spec.params["proxy"] == "sip.example.net"
+    assert str(one.manifest.start()) == "./src/sub/a.yaml:1"
+
+
+@pytest.mark.parametrize("what", ["gone", "new", "renamed folder", "link", "mounted", "unreadable before"])
+def test_whatever_is_told_of_and_is_more_than_an_edit_makes_all_be_looked_at(tmp_path: Path, what: str) -> None:
+    put(tmp_path / "a.yaml", manifest("a"))
+    put(tmp_path / "sub" / "b.yaml", manifest("b"))
+    put(tmp_path / "..one" / "m.yaml", manifest("m"))
+    put(tmp_path / "..two" / "m.yaml", manifest("n"))
+    (tmp_path / "..data").symlink_to("..one")
+    if what == "mounted":
+        (tmp_path / "m.yaml").symlink_to("..data/m.yaml")
+    if what == "unreadable before":
+        (tmp_path / "c.yaml").symlink_to("nowhere")
+    source = Folder(tmp_path)
+    source.snapshot()
+    events: list[Path] = []
+    if what == "gone":
+        (tmp_path / "a.yaml").unlink()
+        events = [tmp_path / "a.yaml"]
+    elif what == "new":
+        events = [put(tmp_path / "c.yaml", manifest("c"))]
+    elif what == "renamed folder":
+        (tmp_path / "sub").rename(tmp_path / "other")
+        events = [tmp_path / "sub", tmp_path / "other"]
+    elif what == "link":
+        (tmp_path / "a.yaml").unlink()
+        (tmp_path / "a.yaml").symlink_to("sub/b.yaml")
+        events = [tmp_path / "a.yaml"]
+    elif what == "mounted":
+        (tmp_path / "..data_tmp").symlink_to("..two")
+        (tmp_path / "..data_tmp").rename(tmp_path / "..data")
+        events = [tmp_path / "..data_tmp", tmp_path / "..data"]
+    else:
+        (tmp_path / "c.yaml").unlink()
+        events = [put(tmp_path / "a.yaml", manifest("a", proxy="sip.example.net"))]
+    seen, fresh = source.snapshot({told(path) for path in events}), Folder(tmp_path).snapshot()
+    assert [one.gateway for one in seen.gateways] == [one.gateway for one in fresh.gateways]
+    assert seen.findings == fresh.findings
+    assert seen.unreadable == fresh.unreadable
+
+
 def test_a_thousand_unchanged_files_cost_little(tmp_path: Path) -> None:
     for number in range(1000):
         put(tmp_path / f"{number % 10}" / f"g{number}.yaml", manifest(f"g{number}"))

@@ -93,6 +93,17 @@ def test_a_name_that_two_want_goes_to_one_and_the_other_says_to_whom(tmp_path: P
     assert str(finding.location).endswith("f.yaml:14")
 
 
+def test_a_second_manifest_of_a_name_takes_it_from_nobody_whatever_it_is_called(tmp_path: Path) -> None:
+    spec = "  gatewayName: x\n  register: false\n  proxy: h.example.com\n"
+    (tmp_path / "f.yaml").write_text(gateway("a", spec) + gateway("b", spec))
+    snapshot = Folder(tmp_path).snapshot()
+    result = accepted(snapshot, switch="default", holder={"x": ("default", "b")}.get)
+    assert [one.source.name for one in result.gateways] == ["b"]
+    (finding,) = result.findings
+    assert "default/b, which has it" in finding.message
+    assert [one.source.name for one in accepted(snapshot, switch="default").gateways] == ["a"]
+
+
 def test_one_switch_has_one_name_space_and_a_cluster_one_for_each_namespace(tmp_path: Path) -> None:
     texts = gateway("x"), gateway("x", namespace="other")
     assert len(judged(tmp_path, *texts).gateways) == 2

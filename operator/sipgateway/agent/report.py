@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sipgateway.errors import Finding
+from sipgateway.errors import Finding, Severity
 from sipgateway.reconcile.plan import Problem, Step
 from sipgateway.reconcile.registration import ADVICE, Registration, Verdict
 from sipgateway.reconcile.state import Wanted
@@ -22,6 +22,7 @@ class Report:
         reason: stable code or verdict.
         profile, revision, kind: of the step, where there is one.
         seconds: how long it took, None when nothing was timed.
+        file, line, field: where in the source, of what was refused or warned of.
     """
 
     level: str
@@ -33,6 +34,25 @@ class Report:
     revision: str = ""
     kind: str = ""
     seconds: float | None = None
+    file: str = ""
+    line: int = 0
+    field: str = ""
+
+    @staticmethod
+    def found(finding: Finding) -> Report:
+        """Something in the source is refused or warned of."""
+        event = "refused" if finding.severity is Severity.ERROR else "warned"
+        place = finding.location
+        return Report(
+            finding.severity,
+            event,
+            "",
+            str(finding),
+            finding.code,
+            file=place.file if place else "",
+            line=place.line if place else 0,
+            field=finding.field,
+        )
 
     @staticmethod
     def proved(step: Step, seconds: float) -> Report:

@@ -12,6 +12,7 @@ from sipgateway.agent.executor import Executor
 from sipgateway.agent.files import ConfFolder
 from sipgateway.agent.view import SwitchView
 from sipgateway.cli.options import add_conf, add_esl, add_source, esl_of, layout_of
+from sipgateway.cli.owners import read_owners
 from sipgateway.cli.pipeline import Look, Pipeline
 from sipgateway.errors import ExitCode
 from sipgateway.esl.client import connect
@@ -43,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     esl, layout = esl_of(args), layout_of(args)
     folder = ConfFolder(args.conf.absolute(), layout)
     key = RevisionKey(folder.revision_key() if folder.has_key else secrets.token_bytes(32))  # made by `run` only
-    look = Pipeline(args.source, key, args.switch, layout, args.allow_empty).look()
+    look = Pipeline(args.source, key, args.switch, layout, args.allow_empty, owners=read_owners(folder)).look()
     view = asyncio.run(_view(esl.host, esl.port, esl.password))
     todo = plan(
         view.listed(look.desired.wanted),

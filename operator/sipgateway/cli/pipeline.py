@@ -8,12 +8,13 @@ is not wanted.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sipgateway.agent.keeper import Desired
 from sipgateway.api.gateway import Gateway
+from sipgateway.cli.owners import Owners
 from sipgateway.errors import Finding, InputError, Severity
 from sipgateway.reconcile.state import Wanted
 from sipgateway.render.layout import Layout, file_name, relative_path
@@ -21,7 +22,7 @@ from sipgateway.render.proof import prove
 from sipgateway.render.revision import RevisionKey, revision
 from sipgateway.render.xml import render
 from sipgateway.source.folder import Folder
-from sipgateway.source.local import accepted
+from sipgateway.source.local import EffectiveGateway, accepted
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +30,20 @@ class Rendered:
     """One gateway, rendered and proved.
 
     Attributes:
+        effective: what it was made of.
         data: the file; it holds secrets and never shows in `repr`.
         owner: (namespace, name) of the SipGateway that asked for it.
-        file: where that stood.
     """
 
-    gateway: Gateway
+    effective: EffectiveGateway
     wanted: Wanted
     data: bytes = field(repr=False)
-    owner: tuple[str, str] = ("", "")
-    file: str = ""
+    owner: tuple[str, str]
+
+    @property
+    def gateway(self) -> Gateway:
+        """The gateway itself."""
+        return self.effective.gateway
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,7 @@ class Look:
         rendered: by gateway name.
         suspended: gateway names that the source suspends.
         elsewhere: names of other switches that manifests of this folder are for.
+        owners: (namespace, name) of the SipGateway of each gateway name, of those that are held too.
         look_again: when to look again though nothing happens, seconds of the clock: something may be gone by then.
     """
 
@@ -59,6 +65,7 @@ class Look:
     rendered: Mapping[str, Rendered]
     suspended: frozenset[str]
     elsewhere: frozenset[str]
+    owners: Owners
     look_again: float | None = None
 
     @property
@@ -80,6 +87,7 @@ class Pipeline:
             as a folder that was not mounted.
         quiet: seconds for which a gateway must be absent before that counts: a `git checkout` removes files and writes
             them again, and a shell empties a file before it fills it.
+        owners: what a process before this one knew of whom each gateway name is.
     """
 
     source: Path
@@ -88,17 +96,18 @@ class Pipeline:
     layout: Layout = field(default_factory=Layout)
     allow_empty: bool = False
     quiet: float = 0.0
+    owners: Owners = field(default_factory=dict)
     _folder: Folder | None = None
     _good: dict[str, Rendered] = field(default_factory=dict)
     _absent: dict[str, float] = field(default_factory=dict)
-    _owners: set[tuple[str, str]] = field(default_factory=set)
     _first: float | None = None
 
-    def look(self, now: float | None = None) -> Look:
+    def look(self, now: float | None = None, touched: Collection[str] | None = None) -> Look:
         """Reads the source and renders what changed.
 
         Args:
             now: seconds of a steady clock; None takes the machine's.
+            touched: the paths at which something happened since the last look, if they are known (`Folder.snapshot`).
 
         Raises:
             InputError: the source is not there; nothing is to be concluded from that.
@@ -110,22 +119,23 @@ class Pipeline:
             )
         if self._folder is None:
             self._folder = Folder(self.source)
-        snapshot = self._folder.snapshot()
-        result = accepted(snapshot, switch=self.switch)
+        snapshot = self._folder.snapshot(touched)
+        result = accepted(snapshot, switch=self.switch, holder=self.owners.get)
         findings = list(result.findings)
         rendered: dict[str, Rendered] = {}
         held = set(result.refused)
         for effective in result.gateways:
-            name, owner = effective.gateway.name, (effective.source.namespace, effective.source.name)
-            file = effective.location.file
+            name = effective.gateway.name
             known = self._good.get(name)
+            if known is not None and known.effective is effective:  # its manifest is untouched
+                rendered[name] = known
+                continue
+            owner = effective.source.namespace, effective.source.name
             if known is not None and known.gateway == effective.gateway:
-                same = known.file == file and known.owner == owner
-                rendered[name] = known if same else replace(known, owner=owner, file=file)
+                rendered[name] = replace(known, effective=effective, owner=owner)
                 continue
             try:
-                wanted, data = self._render(effective.gateway)
-                rendered[name] = Rendered(effective.gateway, wanted, data, owner, file)
+                rendered[name] = Rendered(effective, *self._render(effective.gateway), owner)
             except InputError as error:
                 findings.append(error.finding.at(effective.location))
                 held.add(name)
@@ -135,21 +145,21 @@ class Pipeline:
             findings.append(_empty(self.source, None if none else self.switch))
         unreadable = set(snapshot.unreadable)
         absent: dict[str, float] = {}
-        for name, known in self._good.items():
-            if name in rendered or name in result.suspended:
-                continue
-            since = self._absent.get(name, now)
-            if name in held or known.owner in result.refused_objects or known.file in unreadable or empty:
+        for name in self._good.keys() - rendered.keys() - result.suspended:
+            known, since = self._good[name], self._absent.get(name, now)
+            file = known.effective.location.file
+            if name in held or known.owner in result.refused_objects or file in unreadable or empty:
                 rendered[name] = known
             elif now - since < self.quiet:
                 absent[name] = since
                 rendered[name] = known
+        held |= {n for n, owner in self.owners.items() if n not in rendered and owner in result.refused_objects}
+        known_owners = set(self.owners.values()) if snapshot.broken else set()
         self._good, self._absent = rendered, absent
-        self._owners |= {r.owner for r in rendered.values()}
         if self._first is None:
             self._first = now
         young = now - self._first < self.quiet
-        strange = {(b.namespace, b.name) for b in snapshot.broken} - self._owners  # what it was good for is not known
+        strange = {(b.namespace, b.name) for b in snapshot.broken} - known_owners  # what it was good for is not known
         due = [since + self.quiet for since in (*absent.values(), *([self._first] if young else ()))]
         held -= rendered.keys() | result.suspended
         desired = Desired(
@@ -159,8 +169,11 @@ class Pipeline:
             held=frozenset(held),
             held_files=frozenset(file_name(name) for name in held),
         )
+        owners = {name: r.owner for name, r in rendered.items()}
+        kept = self.owners.keys() - owners.keys()  # as long as nothing says that they are not wanted any more
+        self.owners = owners | {name: self.owners[name] for name in kept if name in held or not desired.complete}
         again = min(due, default=None)
-        return Look(desired, tuple(findings), rendered, result.suspended, result.elsewhere, again)
+        return Look(desired, tuple(findings), rendered, result.suspended, result.elsewhere, self.owners, again)
 
     def _render(self, gateway: Gateway) -> tuple[Wanted, bytes]:
         mark = revision(gateway, self.key)

@@ -14,6 +14,7 @@ from sipgateway.agent.files import ConfFolder
 from sipgateway.agent.keeper import Keeper
 from sipgateway.agent.report import Report
 from sipgateway.cli.options import DEFAULT_PASSWORD, add_conf, add_esl, add_source, esl_of, layout_of
+from sipgateway.cli.owners import read_owners
 from sipgateway.cli.pipeline import Pipeline
 from sipgateway.cli.session import Session
 from sipgateway.cli.show import Board, choose, write_table
@@ -62,7 +63,8 @@ def run(args: argparse.Namespace) -> int:
         folder.sweep()
         key = RevisionKey(folder.revision_key(remake=args.adopt))
         keeper = Keeper(folder, lambda r: key_id_of(r) == key.key_id, board.report, adopt=args.adopt)
-        pipeline = Pipeline(args.source, key, args.switch, layout, args.allow_empty, 0.0 if args.once else QUIET)
+        quiet, owners = 0.0 if args.once else QUIET, read_owners(folder)
+        pipeline = Pipeline(args.source, key, args.switch, layout, args.allow_empty, quiet, owners)
         session = Session(pipeline, keeper, esl, board.report)
         if esl.password == DEFAULT_PASSWORD:
             text = "the event socket has FreeSWITCH's default password: change it in event_socket.conf.xml"

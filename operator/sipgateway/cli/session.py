@@ -6,8 +6,9 @@ In: a pipeline, a keeper and the switch's address. Out: reports. Shared by `sipg
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from watchfiles import awatch
@@ -15,18 +16,19 @@ from watchfiles import awatch
 from sipgateway.agent.keeper import Keeper
 from sipgateway.agent.report import Report
 from sipgateway.cli.options import Esl
+from sipgateway.cli.owners import write_owners
 from sipgateway.cli.pipeline import Look, Pipeline
-from sipgateway.errors import Finding, InputError, Severity, SwitchError
+from sipgateway.errors import Finding, InputError, StorageError, SwitchError
 from sipgateway.esl.client import backoff, connect
 
 #: Milliseconds of quiet after which a save counts as done, and the most that a storm of saves is collected.
-_QUIET_MS = 5
+_QUIET_MS = 2
 _COLLECT_MS = 50
 
 #: Seconds that a connection must hold before the next failure counts as the first again.
 _HELD = 5.0
 
-#: Milliseconds between looks that no event asked for: an event is a hint, and hints get lost.
+#: Milliseconds between looks at all files: an event is a hint at some of them, and hints get lost.
 _LOOK_MS = 10_000
 
 
@@ -45,7 +47,9 @@ class Session:
     report: Callable[[Report], None]
     look: Look | None = None
     unreachable: SwitchError | None = None
-    _told: frozenset[Finding] = frozenset()
+    _told: tuple[Finding, ...] = ()
+    _looked_at_all: float = float("-inf")
+    _owners: asyncio.Event = field(default_factory=asyncio.Event)
     _jitter: random.Random = field(default_factory=random.SystemRandom)
 
     def start(self) -> None:
@@ -58,17 +62,17 @@ class Session:
 
     async def run(self) -> None:
         """Watches the source and keeps the switch, for ever."""
-        await self.keeper.write_files()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch())
             tasks.create_task(self._look_again())
+            tasks.create_task(self._remember())
             tasks.create_task(self._keep())
 
     async def _watch(self) -> None:
         told = ""
         while True:
             try:
-                async for _ in awatch(
+                async for changes in awatch(
                     self.pipeline.source,
                     debounce=_COLLECT_MS,
                     step=_QUIET_MS,
@@ -77,7 +81,7 @@ class Session:
                     watch_filter=None,
                     recursive=True,
                 ):
-                    self.refresh()
+                    self.refresh({path for _, path in changes} or None)
             except OSError as error:  # a folder below it that may not be read, or no watches left
                 if told != str(error):
                     told = str(error)
@@ -95,10 +99,17 @@ class Session:
                 self.refresh()
             await asyncio.sleep(0.1 if until is None else min(max(until - now, 0.02), 0.1))
 
-    def refresh(self) -> None:
-        """Looks at the source again; a source that cannot be read changes nothing."""
+    def refresh(self, touched: Collection[str] | None = None) -> None:
+        """Looks at the source again; a source that cannot be read changes nothing.
+
+        Args:
+            touched: paths at which something happened, if that is why. Now and then all is looked at nevertheless.
+        """
+        now = asyncio.get_running_loop().time()
+        if touched is None or now - self._looked_at_all > _LOOK_MS / 1000:
+            touched, self._looked_at_all = None, now
         try:
-            look = self.pipeline.look()
+            look = self.pipeline.look(touched=touched)
         except InputError as error:
             self._tell((error.finding,))
             return
@@ -108,18 +119,31 @@ class Session:
         self._take(look)
 
     def _take(self, look: Look) -> None:
-        self._tell(look.findings)
         before = self.look
         self.look = look
         if before is None or before.desired != look.desired:
             self.keeper.want(look.desired)
+        if before is None or before.owners != look.owners:
+            self._owners.set()
+        self._tell(look.findings)
 
     def _tell(self, findings: tuple[Finding, ...]) -> None:
+        if findings == self._told:
+            return
+        told = frozenset(self._told)
         for finding in findings:
-            if finding not in self._told:
-                event = "refused" if finding.severity is Severity.ERROR else "warned"
-                self.report(Report(finding.severity, event, "", str(finding), finding.code))
-        self._told = frozenset(findings)
+            if finding not in told:
+                self.report(Report.found(finding))
+        self._told = findings
+
+    async def _remember(self) -> None:
+        """Keeps across restarts whose each gateway is. One that could not be kept is kept with the next change."""
+        while True:
+            await self._owners.wait()
+            self._owners.clear()
+            owners = {} if self.look is None else self.look.owners
+            with contextlib.suppress(StorageError):
+                await asyncio.to_thread(write_owners, self.keeper.folder, owners)
 
     async def _keep(self) -> None:
         attempt = 0
@@ -137,5 +161,6 @@ class Session:
                 if self.unreachable is None or self.unreachable.finding != error.finding:
                     self.report(Report("error", "switch", "", str(error), error.finding.code))
                 self.unreachable = error
+                await self.keeper.write_files()  # a switch that starts later starts with everything
             attempt, began = attempt + 1, float("inf")
             await asyncio.sleep(backoff(attempt, self._jitter))

@@ -25,10 +25,10 @@ def json_line(report: Report) -> str:
     """A report as one JSON object."""
     stamp = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
     entry: dict[str, object] = {"time": stamp, "level": report.level, "event": report.event}
-    for key in ("gateway", "reason", "kind", "profile", "revision", "text"):
+    for key in ("gateway", "reason", "kind", "profile", "revision", "file", "line", "field", "text"):
         value = getattr(report, key)
         if value:
-            entry[key] = str(value)
+            entry[key] = value if key == "line" else str(value)
     if report.seconds is not None:
         entry["milliseconds"] = round(report.seconds * 1000, 1)
     return json.dumps(entry, ensure_ascii=False)

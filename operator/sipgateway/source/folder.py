@@ -15,7 +15,7 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
@@ -83,28 +83,49 @@ class Folder:
 
     def __init__(self, path: str | Path, *, stdin: bytes | None = None) -> None:
         self.path = os.fspath(path)
+        self._inside = os.path.join(os.path.abspath(self.path), "")  # noqa: PTH100, PTH118
         self._cache: dict[str, _Cached] = {}
+        self._plain = False
         self._stdin = None if stdin is None else read_manifests(stdin, STDIN)
 
-    def snapshot(self) -> Snapshot:
-        """Reads what changed and puts everything together. Never raises on what stands in files."""
+    def snapshot(self, touched: Collection[str] | None = None) -> Snapshot:
+        """Reads what changed and puts everything together. Never raises on what stands in files.
+
+        Args:
+            touched: absolute paths at which something happened since the last snapshot, as the system told. If these
+                are ordinary files that are known, no other file is looked at. None looks at all of them.
+        """
         if self.path == STDIN:
             if self._stdin is None:
                 self._stdin = read_manifests(sys.stdin.buffer.read(MAX_BYTES + 1), STDIN)
             return _merge([(STDIN, self._stdin)], [])
-        fresh: dict[str, _Cached] = {}
-        contents: list[tuple[str, FileContents]] = []
         problems: list[Finding] = []
-        for name, real in _walk(self.path, problems):
-            try:
-                cached = self._read(name, real)
-            except OSError as error:
-                problems.append(unreadable(name, error))
-                continue
-            fresh[name] = cached
-            contents.append((name, cached.contents))
-        self._cache = fresh
-        return _merge(contents, problems)
+        if touched is None or not self._reread(touched):
+            fresh: dict[str, _Cached] = {}
+            plain = True
+            for name, real in _walk(self.path, problems):
+                plain = plain and name == real
+                try:
+                    fresh[name] = self._read(name, real)
+                except OSError as error:
+                    problems.append(unreadable(name, error))
+            self._cache, self._plain = fresh, plain and not problems
+        return _merge(((name, cached.contents) for name, cached in self._cache.items()), problems)
+
+    def _reread(self, touched: Collection[str]) -> bool:
+        """Reads these files only. False when that does not tell all, or anything about it is unusual."""
+        names = [self._name_of(path) for path in touched if not _of_no_matter(path)]
+        if not self._plain or not all(name in self._cache and _is_file(name) for name in names):
+            return False
+        try:
+            self._cache.update({name: self._read(name, name) for name in names})
+        except OSError:
+            return False
+        return True
+
+    def _name_of(self, path: str) -> str:
+        """The name that a walk gives to an absolute path; an empty one outside of the source."""
+        return os.path.join(self.path, path[len(self._inside) :]) if path.startswith(self._inside) else ""  # noqa: PTH118
 
     def _read(self, name: str, real: str) -> _Cached:
         found = os.stat(real)  # noqa: PTH116 - a thousand of them in each snapshot
@@ -157,6 +178,21 @@ def _walk_folder(folder: str, inside: str, problems: list[Finding]) -> Iterator[
                 problems.append(codes.FILE_OUTSIDE.finding("", message).at(Location(entry.path)))
 
 
+def _of_no_matter(path: str) -> bool:
+    """Whether nothing that a walk reads can have changed by what happened there: a file of an editor, say.
+
+    What is gone may have been a folder, and a hidden link may lead to all files (a mounted ConfigMap).
+    """
+    hidden = os.path.basename(path).startswith(".")  # noqa: PTH119
+    if not os.path.lexists(path):
+        return hidden
+    return _is_file(path) and (hidden or not path.endswith(SUFFIXES))
+
+
+def _is_file(path: str) -> bool:
+    return os.path.isfile(path) and not os.path.islink(path)  # noqa: PTH113, PTH114
+
+
 def _bytes_of(path: str) -> bytes:
     """The file's bytes, one more than allowed at most. A link or a pipe that was put in its place meanwhile fails."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -181,6 +217,8 @@ def _merge(contents: Iterable[tuple[str, FileContents]], problems: list[Finding]
     for name, one in contents:
         files += 1
         gateways += one.gateways
+        if one.plain:
+            continue
         secrets += one.secrets
         findings += one.findings
         broken += one.broken
@@ -214,11 +252,12 @@ def _unique(
     items: list[_T], kind: str, key: Callable[[_T], tuple[str, str]], findings: list[Finding]
 ) -> tuple[list[_T], list[_T]]:
     """Those whose name is theirs alone, and the others, with a finding at each place that names the next."""
-    by_key: dict[tuple[str, str], list[_T]] = {}
-    for item in items:
-        by_key.setdefault(key(item), []).append(item)
-    if len(by_key) == len(items):
+    keys = list(map(key, items))
+    if len(set(keys)) == len(items):
         return items, []
+    by_key: dict[tuple[str, str], list[_T]] = {}
+    for name, item in zip(keys, items, strict=True):
+        by_key.setdefault(name, []).append(item)
     doubles = [group for group in by_key.values() if len(group) > 1]
     for group in doubles:
         for index, item in enumerate(group):

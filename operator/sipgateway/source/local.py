@@ -6,9 +6,10 @@ The order is that of the operator: parse, accept, name conflicts, Secrets, and t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Final
 
 from sipgateway.api.accept import check, check_effective
 from sipgateway.api.conflicts import fleet_of, losers, lost_to
@@ -67,65 +68,80 @@ class _Verdict:
     refused: bool
 
 
-def accepted(snapshot: Snapshot, *, switch: str | None = None) -> LocalResult:
+#: Of a SipGateway that names no Secret: none can change what it amounts to.
+_NO_SECRETS: Final = (None, None)
+
+
+def _nobody(_: str) -> None:
+    """Nothing is known of who has a name."""
+
+
+def accepted(
+    snapshot: Snapshot, *, switch: str | None = None, holder: Callable[[str], tuple[str, str] | None] = _nobody
+) -> LocalResult:
     """Judges a snapshot.
 
     Args:
         snapshot: of a source.
         switch: take only SipGateways for this switch; it has one name space whatever their Kubernetes namespace is
             (fact 11). None takes all, each (namespace, switch) by itself, as in a cluster.
+        holder: (namespace, name) of the SipGateway that a gateway name was last loaded for: in a folder there are no
+            creation times, and a second manifest of a name takes it from nobody.
     """
-    mine = [one for one in snapshot.gateways if switch is None or one.gateway.spec.switch == switch]
-    elsewhere = frozenset(one.gateway.spec.switch for one in snapshot.gateways) - {switch} if switch else frozenset()
+    switches = {one.gateway.spec.switch for one in snapshot.gateways}
+    all_mine = switch is None or switches <= {switch}
+    mine = snapshot.gateways if all_mine else [one for one in snapshot.gateways if one.gateway.spec.switch == switch]
     secrets: dict[str, dict[str, SecretView]] = {}
     for secret in snapshot.secrets:
         secrets.setdefault(secret.namespace, {})[secret.secret.name] = secret.secret
-    verdicts = [(one, _verdict(one, secrets.get(one.gateway.namespace, {}))) for one in mine]
+    verdicts = [_verdict(one, secrets) for one in mine]
     # A refused SipGateway keeps its name from nobody: the operator compares accepted ones only.
-    competing = (one.gateway for one, verdict in verdicts if not verdict.refused)
-    lost = losers(competing, fleet=fleet_of if switch is None else lambda gateway: gateway.spec.switch)
-
+    lost = losers(
+        [one.gateway for one, verdict in zip(mine, verdicts, strict=True) if not verdict.refused],
+        fleet=fleet_of if switch is None else lambda gateway: gateway.spec.switch,
+        holds=lambda gateway: holder(gateway.gateway_name) == (gateway.namespace, gateway.name),
+    )
     result = _Result(snapshot)
-    for one, verdict in verdicts:
-        gateway = one.gateway
-        winner = lost.get((gateway.namespace, gateway.name))
-        findings = verdict.findings
-        if winner is not None:
-            conflict = lost_to(gateway, winner)
-            findings = (*findings, conflict.at(one.manifest.locate(conflict.field)))
-        result.add(one, verdict, findings, refused=verdict.refused or winner is not None)
-    return result.finished(elsewhere)
+    for one, verdict in zip(mine, verdicts, strict=True):
+        winner = lost.get((one.gateway.namespace, one.gateway.name)) if lost else None
+        if winner is None and verdict.effective is not None and not verdict.findings:  # the common case
+            result.gateways.append(verdict.effective)
+        else:
+            result.add(one, verdict, winner)
+    return result.finished(frozenset() if switch is None else frozenset(switches - {switch}))
 
 
 class _Result:
     """Gathers what each SipGateway came to."""
 
     def __init__(self, snapshot: Snapshot) -> None:
+        self.gateways: list[EffectiveGateway] = []
         self._complete = not snapshot.unreadable
-        self._gateways: list[EffectiveGateway] = []
         self._suspended: set[str] = set()
         self._findings = list(snapshot.findings)
         self._refused: dict[str, tuple[Finding, ...]] = {one.gateway_name: one.findings for one in snapshot.broken}
         self._objects = {(one.namespace, one.name) for one in snapshot.broken}
 
-    def add(self, one: SourcedGateway, verdict: _Verdict, findings: tuple[Finding, ...], *, refused: bool) -> None:
-        gateway = one.gateway
+    def add(self, one: SourcedGateway, verdict: _Verdict, winner: SipGateway | None) -> None:
+        gateway, findings = one.gateway, verdict.findings
+        if winner is not None:
+            conflict = lost_to(gateway, winner)
+            findings = (*findings, conflict.at(one.manifest.locate(conflict.field)))
         self._findings += findings
-        if not findings and verdict.effective is not None:  # the common case
-            self._gateways.append(verdict.effective)
-        elif refused:
+        if verdict.refused or winner is not None:
             errors = tuple(finding for finding in findings if finding.severity is Severity.ERROR)
             self._refused[gateway.gateway_name] = self._refused.get(gateway.gateway_name, ()) + errors
             self._objects.add((gateway.namespace, gateway.name))
         elif gateway.spec.suspend:
             self._suspended.add(gateway.gateway_name)
         elif verdict.effective is not None:
-            self._gateways.append(verdict.effective)
+            self.gateways.append(verdict.effective)
 
     def finished(self, elsewhere: frozenset[str]) -> LocalResult:
+        used = {effective.gateway.name for effective in self.gateways} if self._suspended else set()
         return LocalResult(
-            tuple(self._gateways),
-            frozenset(self._suspended - {effective.gateway.name for effective in self._gateways}),
+            tuple(self.gateways),
+            frozenset(self._suspended - used),
             tuple(self._findings),
             MappingProxyType(self._refused),
             frozenset(self._objects),
@@ -134,18 +150,21 @@ class _Result:
         )
 
 
-def _verdict(one: SourcedGateway, secrets: Mapping[str, SecretView]) -> _Verdict:
+def _verdict(one: SourcedGateway, secrets: Mapping[str, Mapping[str, SecretView]]) -> _Verdict:
     """Remembered with the manifest as long as the Secrets it names are the same: 999 unchanged ones cost nothing."""
-    username, password = one.gateway.spec.username_from, one.gateway.spec.password_from
-    used = (
-        None if username is None else secrets.get(username.name),
-        None if password is None else secrets.get(password.name),
-    )
     remembered: tuple[tuple[SecretView | None, SecretView | None], _Verdict] | None = one.memo.get("verdict")
+    if remembered is not None and remembered[0] is _NO_SECRETS:
+        return remembered[1]
+    username, password = one.gateway.spec.username_from, one.gateway.spec.password_from
+    there = secrets.get(one.gateway.namespace, {})
+    used = (
+        None if username is None else there.get(username.name),
+        None if password is None else there.get(password.name),
+    )
     if remembered is not None and remembered[0] == used:
         return remembered[1]
-    verdict = _judge(one, secrets)
-    one.memo["verdict"] = (used, verdict)
+    verdict = _judge(one, there)
+    one.memo["verdict"] = (_NO_SECRETS if username is None and password is None else used, verdict)
     return verdict
 
 

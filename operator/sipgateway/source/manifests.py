@@ -127,6 +127,7 @@ class FileContents:
     Attributes:
         findings: everything that is wrong, those of `broken` included.
         sound: False when something in the file has no name that can be read: it may be any gateway.
+        plain: whether there is nothing but gateways in it; most files of a large source are like that.
     """
 
     gateways: tuple[SourcedGateway, ...] = ()
@@ -135,6 +136,11 @@ class FileContents:
     ignored: tuple[Ignored, ...] = ()
     findings: tuple[Finding, ...] = ()
     sound: bool = True
+    plain: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        other = self.secrets or self.broken or self.ignored or self.findings
+        object.__setattr__(self, "plain", self.sound and not other)
 
 
 def read_manifests(data: bytes, file: str) -> FileContents:
