@@ -130,3 +130,19 @@ async def test_a_thousand_new_gateways_at_once_take_one_rescan(tmp_path: Path) -
         await one.settle(*(one.gateway(f"g{n:03}") for n in range(1000)), seconds=60)
         assert len(one.wire("sofia profile external rescan")) == 1
         assert len(one.told("proved")) == 1000
+
+
+@asynchronous
+async def test_of_many_replacements_at_once_none_waits_long_for_its_rescan(tmp_path: Path) -> None:
+    async with bench(tmp_path, speed=1.0) as one:
+        one.only_simulated()
+        await one.start()
+        names = [f"g{n:04}" for n in range(1200)]
+        await one.settle(*(one.gateway(name) for name in names), seconds=60)
+        since = len(one.tap.sent)
+        await one.settle(*(one.gateway(name, "2") for name in names), seconds=60)
+        sent = [text.rsplit(" ", 2)[-2:] for text in one.tap.sent[since:] if " profile " in text]
+        verbs = ["rescan" if words[-1] == "rescan" else words[0] for words in sent]
+        batches = " ".join(verbs).split("rescan")
+        assert [len(kills.split()) for kills in batches] == [500, 500, 200, 0]
+        assert one.told("failed") == []

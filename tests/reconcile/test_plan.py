@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sipgateway.reconcile.plan import Kind, Plan, ProblemKind, Step, by_profile, plan
+from sipgateway.reconcile.plan import Kind, Plan, ProblemKind, Step, batch, by_profile, plan
 from sipgateway.reconcile.state import Loaded, Wanted
 from tests.profiles import thorough
 
@@ -202,3 +202,23 @@ def test_even_with_ghosts_a_plan_is_not_repeated_for_ever(wants: dict[str, Wante
         todo = plan(wants, have, ours=ours, removable=lambda _: True)
         have = apply(todo, have)
     assert plan(wants, have, ours=ours, removable=lambda _: True).steps == ()
+
+
+@given(kills=st.lists(st.booleans(), max_size=30), most=st.integers(1, 8))
+def test_all_that_needs_no_kill_goes_out_at_once_and_kills_in_batches_in_their_order(
+    kills: list[bool], most: int
+) -> None:
+    steps = [Step(Kind.ADD, f"g{n}", "external", kill, "r", False, False, "") for n, kill in enumerate(kills)]
+    batches = 0
+    done: list[Step] = []
+    left = steps
+    while left:
+        taken, more = batch(left, most)
+        assert sum(s.kill for s in taken) <= most
+        assert batches or [s for s in taken if not s.kill] == [s for s in steps if not s.kill]
+        left = [s for s in left if s not in taken]
+        assert more == bool(left)
+        done += taken
+        batches += 1
+    assert [s for s in done if s.kill] == [s for s in steps if s.kill]
+    assert batches == max(-(-sum(kills) // most), bool(steps))
