@@ -406,11 +406,11 @@ class Keeper:
         ]
 
     def _choose(self, todo: Plan) -> None:
-        """Decides which of these must wait for their second or their turn. The second half of a move never does."""
+        """Decides which must wait for their second or their turn; the second half of a move and a put-back never do."""
         now = _now()
         self.gate.end(self.view, self.settling, self.holding.wanted.__contains__, now)
         steps, timed, moves, _ = ([s for s in group if self.trouble.may(s.name, now)] for group in todo.groups)
-        steps = [s for s in steps if s.name not in self._moving]
+        steps = [s for s in steps if s.name not in self._moving and s.name not in self.last_good.refusals]
         self.gate.choose(steps, timed, moves, view=self.view, registrar=self._registrar, now=now)
 
     def _registrar(self, name: str) -> str:
