@@ -97,7 +97,7 @@ download() { cd "$module" && exec "$go" mod download; }
 build() { cd "$module" && exec "$go" build -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$version" -o "$1" "$2"; }
 
 say "building $count programs with $("$go" env GOVERSION) into $folder (9 minutes cold on 2 cores, once per version)"
-say "downloading the modules (about 500 MB unpacked, once)"
+say "downloading the modules (900 MB unpacked, once)"
 run "downloading" download || run "downloading" download || { say "the modules cannot be had; the reason stands above" && exit 1; }
 version=$(awk '$1 == "k8s.io/kubernetes" {print $2; exit}' "$module/go.mod")
 at=0
