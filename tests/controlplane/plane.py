@@ -25,6 +25,7 @@ from tests.controlplane import audit, certificates, clients, commandlines, progr
 from tests.controlplane.api import Access, Api, ApiError, Recorder
 from tests.controlplane.ports import free_port
 from tests.controlplane.process import NotReadyError, Program
+from tests.controlplane.storm import Storm
 
 PREFIX = "sipgw-controlplane-"
 TRIES = 5
@@ -328,6 +329,10 @@ class ControlPlane:
         return [r for r in audit.read(self.audit_log) if user is None or r.user == user]
 
     # Trouble
+
+    def storm(self, seed: int = 1) -> Storm:
+        """A context: a door to the API server that misbehaves on order (`storm.py`)."""
+        return Storm(self.admin, self._keys.server, self.folder, seed)
 
     def compact(self) -> int:
         """Makes etcd forget every version but the current one of each object. Returns the revision it kept.

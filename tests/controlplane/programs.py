@@ -48,4 +48,4 @@ def missing() -> list[str]:
 
 def advice(absent: list[str]) -> str:
     """What to tell somebody who lacks programs."""
-    return f"the control plane lacks {', '.join(absent)}: run `make controlplane` (about 13 minutes, once)"
+    return f"the control plane lacks {', '.join(absent)}: run `make controlplane` (9 minutes, once)"
