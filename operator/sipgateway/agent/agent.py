@@ -24,6 +24,7 @@ from sipgateway.agent.files import ConfFolder
 from sipgateway.agent.gate import Gate
 from sipgateway.agent.keeper import Keeper
 from sipgateway.agent.link import Link
+from sipgateway.agent.metrics import KIND as METRICS
 from sipgateway.agent.metrics import Metrics
 from sipgateway.agent.probes import Answer, Probes
 from sipgateway.agent.report import Report
@@ -162,6 +163,7 @@ class Agent:
         listed = {e.claim.name for e in self.source.fleet.entries.values() if e.claim is not None}
         absent = {name: record for name, record in self._memory.records.items() if name not in listed}
         self.source.fleet.restore(memory.claims(self.folder, absent), self._memory.gone)
+        self._memory = memory.Memory()
         self.source.seeker.look()
 
     # -- work ----------------------------------------------------------------------------------------------------
@@ -279,24 +281,27 @@ class Agent:
 
     async def _metricsz(self) -> Answer:
         source, keeper = self.source, self.keeper
-        body, kind = self.metrics.exposition(
+        text = self.metrics.exposition(
             states=states(keeper.view),
             counts=self.status()["counts"],
             answers=keeper.view.answers,
-            values={
-                "switch_reachable": self.unreachable is None,
-                "cluster_reachable": not source.trouble,
-                "config_maps_refused": len(source.fleet.refusals),
-                "held_without_evidence": len(source.seeker.held_back),
-                "waiting_for_turn": len(keeper.gate.waiting),
-                "waiting_for_pace": len(keeper.gate.paced),
-                "watch_restarts": source.restarts,
-                "switch_connects": self.link.connects,
-                "reports_written": self.reporter.written,
-                "passes": keeper.passes,
+            gauges={
+                "switch_reachable": ("Whether the event socket is connected.", self.unreachable is None),
+                "cluster_reachable": ("Whether the API server answers.", not source.trouble),
+                "config_maps_refused": ("ConfigMaps that are not taken.", len(source.fleet.refusals)),
+                "held_without_evidence": ("Gateways kept for want of evidence.", len(source.seeker.held_back)),
+                "waiting_for_turn": ("Replacements that wait for other pods.", len(keeper.gate.waiting)),
+                "waiting_for_pace": ("Gateways that wait to register.", len(keeper.gate.paced)),
+            },
+            totals={
+                "watch_restarts_total": ("Watches that had to begin again.", source.restarts),
+                "switch_connects_total": ("Connections to the event socket.", self.link.connects),
+                "reports_written_total": ("Writes of the SipSwitch.", self.reporter.written),
+                "turns_total": ("Turns to replace working gateways.", self.turn.taken),
+                "passes_total": ("Looks at the switch.", keeper.passes),
             },
         )
-        return Answer(200, body, kind)
+        return Answer(200, text.encode(), METRICS)
 
 
 async def _always() -> Answer:

@@ -30,6 +30,9 @@ _log = logging.getLogger(__name__)
 KEYS_EVERY = 30.0
 _KEYS_LEAST, _KEYS_MOST = 1.0, 30.0
 
+#: ConfigMaps of one page of a LIST: what a page takes in memory is not given back.
+_PAGE = 100
+
 
 @dataclass(slots=True)
 class ClusterSource:
@@ -136,6 +139,7 @@ class ClusterSource:
                 api=self.api,
                 name="configmaps",
                 path=f"/api/v1/namespaces/{self.namespace}/configmaps",
+                page=_PAGE,
                 selector=f"{LABEL_SWITCH}={self.switch},{LABEL_NAME}={LABEL_NAME_VALUE}",
                 on_object=self._on_object,
                 on_gone=self._on_gone,

@@ -84,7 +84,7 @@ class Fleet:
     entries: dict[str, Entry] = field(default_factory=dict)
     leftovers: dict[str, Claim] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
-    _claims: dict[str, dict[str, Claim]] = field(default_factory=dict)
+    _claims: dict[str, tuple[Claim, ...]] = field(default_factory=dict)
     _wanted: dict[str, Wanted] = field(default_factory=dict)
     _files: dict[str, bytes] = field(default_factory=dict)
 
@@ -112,7 +112,7 @@ class Fleet:
             return
         del self.entries[config_map]
         if before.claim is not None:
-            self._withdraw(before.claim, left=True)
+            self._withdraw(before.claim)
 
     def listed(self, uids: frozenset[str]) -> None:
         """A whole LIST had these and no others."""
@@ -129,7 +129,7 @@ class Fleet:
             self.leftovers[claim.name] = later
         elif entry is not None and entry.claim is claim:
             self.entries[claim.config_map] = replace(entry, claim=later)
-            self._claims[claim.name][claim.config_map] = later
+            self._claims[claim.name] = (*(c for c in self._claims[claim.name] if c is not claim), later)
 
     def give_up(self, claim: Claim) -> bool:
         """There is evidence that nobody wants this any more.
@@ -178,19 +178,19 @@ class Fleet:
         self.entries[config_map] = entry
         old, new = None if before is None else before.claim, entry.claim
         if old is not None and (new is None or new.name != old.name):
-            self._withdraw(old, left=True)
+            self._withdraw(old)
         if new is not None:
             self.leftovers.pop(new.name, None)
-            self._claims.setdefault(new.name, {})[config_map] = new
+            others = (c for c in self._claims.get(new.name, ()) if c.config_map != config_map)
+            self._claims[new.name] = (*others, new)
             self._choose(new.name)
 
-    def _withdraw(self, claim: Claim, *, left: bool) -> None:
-        claims = self._claims.get(claim.name, {})
-        claims.pop(claim.config_map, None)
-        if not claims:
-            self._claims.pop(claim.name, None)
-            if left:
-                self.leftovers[claim.name] = claim
+    def _withdraw(self, claim: Claim) -> None:
+        claims = tuple(c for c in self._claims.pop(claim.name, ()) if c.config_map != claim.config_map)
+        if claims:
+            self._claims[claim.name] = claims
+        else:
+            self.leftovers[claim.name] = claim
         self._choose(claim.name)
 
     def _left_by(self, config_map: str) -> Claim | None:
@@ -200,7 +200,7 @@ class Fleet:
         """The claim that counts: of two ConfigMaps with one name the older, on every pod; one that is there first."""
         claims = self._claims.get(name)
         if claims:
-            return min(claims.values(), key=lambda c: (c.born, c.config_map))
+            return min(claims, key=lambda c: (c.born, c.config_map))
         return self.leftovers.get(name)
 
     def _choose(self, name: str) -> None:

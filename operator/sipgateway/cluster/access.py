@@ -15,8 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sipgateway.cluster.codes import NO_CLUSTER_ACCESS
 from sipgateway.errors import InputError
 
@@ -125,7 +123,8 @@ async def from_kubeconfig(path: str | None = None, context: str | None = None) -
     Raises:
         InputError: there is no such file, or it cannot be used.
     """
-    from kubernetes.aio import config  # noqa: PLC0415 - 20 MB that an agent in a pod does not need
+    import yaml  # noqa: PLC0415 - like the rest, 20 MB that an agent in a pod does not need
+    from kubernetes.aio import config  # noqa: PLC0415
     from kubernetes.aio.client.configuration import Configuration  # noqa: PLC0415
 
     async def load() -> tuple[Any, Any]:

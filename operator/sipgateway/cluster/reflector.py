@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sipgateway.cluster.client import Api, ApiError, Obj
+from sipgateway.cluster.client import PAGE, Api, ApiError, Obj
 
 #: Seconds between LISTs that no lost watch asked for: an event is a hint, and hints get lost.
 RESYNC: Final = 600.0
@@ -41,6 +41,7 @@ class Reflector:
         on_poison: told, while the exception is handled, of an object that a callback could not bear; without it the
             exception ends the reflector.
         selector: label selector.
+        page: objects of one page of a LIST.
         synced: set when the first LIST was taken in whole.
         restarts: how often a LIST or watch had to begin again.
     """
@@ -56,6 +57,7 @@ class Reflector:
     on_poison: Callable[[str, Obj], None] | None = None
     selector: str = ""
     resync: float = RESYNC
+    page: int = PAGE
     synced: asyncio.Event = field(default_factory=asyncio.Event)
     restarts: int = 0
     _random: random.Random = field(default_factory=random.SystemRandom)
@@ -92,7 +94,7 @@ class Reflector:
     async def _list(self) -> str:
         seen: set[str] = set()
         version = ""
-        async for page in self.api.pages(self.path, selector=self.selector):
+        async for page in self.api.pages(self.path, selector=self.selector, limit=self.page):
             for obj in page.items:
                 seen.add(obj["metadata"]["uid"])
                 self._tell(self.on_object, obj)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from sys import intern
 from typing import Literal
 
 from sipgateway.errors import SwitchError
@@ -277,7 +278,8 @@ def parse_sofia_status(body: str) -> SofiaStatus:
             if state.endswith(")") and (retry := _RETRY.search(state)):
                 state = state[: retry.start()]
                 seconds = int(retry[1]) if retry[1] else None
-            gateways.append(GatewayRow(profile, gateway, data, state, seconds))
+            # 10,000 rows have a few profiles and states: one text of each.
+            gateways.append(GatewayRow(intern(profile), gateway, data, intern(state), seconds))
         elif kind == "profile":
             profiles.append(ProfileRow(name, state))
         elif kind == "  alias":
