@@ -145,6 +145,15 @@ def test_a_variable_can_be_given(conf: Path, capfd: pytest.CaptureFixture[str]) 
     assert "VariableUnset" not in err
 
 
+def test_several_files_are_imported_together(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for name in ("one", "two"):
+        (here / f"{name}.xml").write_text(gateway(name))
+    assert main(["import", "one.xml", "two.xml", "one.xml"]) == ExitCode.OK
+    out, err = capfd.readouterr()
+    assert [line for line in out.splitlines() if line.startswith("  name: ")][:2] == ["  name: one", "  name: two"]
+    assert err.startswith("2 gateways imported")
+
+
 def test_parts_of_a_configuration_are_imported_with_its_variables(
     conf: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

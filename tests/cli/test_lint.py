@@ -87,6 +87,34 @@ def test_the_exit_code_says_what_was_found(
     assert capfd.readouterr().err
 
 
+def test_several_paths_are_checked_together(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (here / "trunks").mkdir()
+    (here / "secrets").mkdir()
+    (here / "trunks" / "m.yaml").write_text(REGISTERING)
+    (here / "secrets" / "s.yaml").write_text(SECRET)
+    (here / "old.xml").write_text(BAD_XML)
+    assert main(["lint", "trunks", "secrets", "--require-secrets"]) == ExitCode.OK
+    assert main(["lint", "trunks", "trunks/m.yaml", "secrets", "--require-secrets"]) == ExitCode.OK
+    capfd.readouterr()
+    assert main(["lint", "trunks", "secrets", "old.xml"]) == ExitCode.FAILED
+    out, err = capfd.readouterr()
+    assert "CoercedValue" in out
+    assert err.startswith("2 gateways in 3 files: ")
+    assert main(["lint", "trunks", "gone"]) == ExitCode.INPUT
+
+
+def test_a_code_that_does_not_concern_somebody_can_be_left_out_unless_it_refuses(
+    here: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (here / "m.yaml").write_text(REGISTERING.replace("  contactHost: sip.example.org\n", ""))
+    strict = ["lint", "m.yaml", "--warnings-as-errors"]
+    assert main(strict) == ExitCode.FAILED
+    assert "ContactMayBePodAddress" in capfd.readouterr().out
+    assert main([*strict, "--ignore", "ContactMayBePodAddress"]) == ExitCode.OK
+    (here / "m.yaml").write_text(BAD)
+    assert main(["lint", "m.yaml", "--ignore", "WrongType"]) == ExitCode.FAILED
+
+
 @pytest.mark.parametrize("path", ["gone", "empty"])
 def test_nothing_to_check_is_an_error_and_not_a_success(
     path: str, here: Path, capfd: pytest.CaptureFixture[str]
@@ -117,6 +145,7 @@ def test_secrets_are_checked_as_far_as_they_are_there(
     assert main(["lint", "m.yaml", *arguments]) == code
     out = capfd.readouterr().out
     assert words in out if words else out == ""
+    assert "kubectl" not in out
 
 
 @pytest.mark.parametrize(

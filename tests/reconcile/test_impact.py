@@ -80,6 +80,14 @@ def test_a_removal_is_disruptive_and_an_addition_is_not() -> None:
     assert not addition(gateway()).disruptive
 
 
+def test_a_username_that_may_have_come_from_a_secret_is_not_named(canary: Canary) -> None:
+    changed = replacing(gateway(username=canary.password), gateway(username="bob"))
+    assert changed.changes == ("username (not shown) -> bob",)
+    canary.assert_absent(str(changed), repr(changed))
+    given = replacing(gateway(username="bob"), gateway(username="alice"))
+    assert given.changes == ("username (not shown) -> alice",)
+
+
 def test_no_password_is_named_neither_the_old_nor_the_new(canary: Canary) -> None:
     changed = replacing(gateway(password=canary.password), gateway(password=canary.password + "2"))
     assert changed.changes == ("password changed",)

@@ -58,6 +58,18 @@ def test_a_manifest_of_which_nobody_knows_what_it_was_good_for_holds_up_removals
     assert not pipeline(tmp_path, quiet=0.0).look(0.0).desired.complete
 
 
+def test_a_switch_that_is_in_no_pod_hears_nothing_of_pods(tmp_path: Path) -> None:
+    text = MANIFEST.format(name="a").replace(
+        "register: false", "username: u\n  passwordFrom: {secretKeyRef: {name: s}}"
+    )
+    text = text.replace("name: s}", "name: s, key: p}")
+    secret = 'apiVersion: v1\nkind: Secret\nmetadata: {name: s, labels: {"sipgateway.dev/credentials": "true"}}\n'
+    (tmp_path / "a.yaml").write_text(f"{text}---\n{secret}stringData: {{p: pw}}\n")
+    look = pipeline(tmp_path).look(0.0)
+    assert look.desired.wanted.keys() == {"a"}
+    assert look.findings == ()
+
+
 RENAMED = MANIFEST + "  gatewayName: {trunk}\n"
 
 

@@ -245,6 +245,47 @@ def test_a_whole_configuration_is_read_as_the_switch_reads_it(tree: Path, golden
     golden("tree.txt", "\n".join(lines(found, tree)) + "\n")
 
 
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("<include>\n<gateway name='x'>\n\n</include>\n", 4, "unexpected closing tag"),
+        ("<include>\n<gateway name='x'>\n</gatway>\n</include>\n", 3, "</gatway>"),
+        ("<include>\n</gateway>\n</include>\n", 2, "</gateway>"),
+        (gateway("", name="x") + "<\n", 9, ""),
+    ],
+    ids=["not-closed", "wrong-end", "not-opened", "at-the-end"],
+)
+def test_of_a_whole_configuration_the_file_that_is_malformed_is_named(
+    tree: Path, text: str, line: int, words: str
+) -> None:
+    bad = tree / "sip_profiles" / "external" / "b.xml"
+    bad.write_text(text)
+    found = lint_xml(str(tree), variables={})
+    (finding,) = [f for f in found.findings if f.code == "MalformedXml"]
+    assert finding.location is not None
+    assert finding.location.file == str(bad)
+    assert abs(finding.location.line - line) <= 1
+    assert words in finding.message
+
+
+def test_a_configuration_that_is_malformed_in_its_root_says_where(tree: Path) -> None:
+    root = tree / "freeswitch.xml"
+    root.write_text(root.read_text().replace("</document>", "</dokument>"))
+    (finding,) = [f for f in lint_xml(str(tree), variables={}).findings if f.code == "MalformedXml"]
+    assert finding.location is not None
+    assert finding.location.file == str(root)
+
+
+def test_several_paths_are_put_together_and_count_once(tree: Path) -> None:
+    part = tree / "sip_profiles" / "external"
+    (part / "dangling.xml").unlink()
+    (tree.parent / "more.xml").write_text(gateway("", name="a"))
+    both = lint_xml(str(tree), str(part), str(part / "a.xml"), variables={})
+    assert both.gateways == lint_xml(str(tree), variables={}).gateways
+    doubled = lint_xml(str(part / "a.xml"), str(tree.parent / "more.xml"), variables={})
+    assert [f.code for f in doubled.findings] == ["DuplicateGateway"]
+
+
 def test_a_part_of_a_configuration_knows_its_variables_and_its_profile(tree: Path) -> None:
     (tree / "sip_profiles" / "external" / "b.xml").write_text(
         gateway('<param name="realm" value="$${domain}"/>', name="b")

@@ -16,7 +16,7 @@ from sipgateway.source import codes
 from sipgateway.source.folder import STDIN
 from sipgateway.source.found import find_gateways
 from sipgateway.source.importer import Manifests, import_gateways
-from sipgateway.source.xmlfiles import read_xml
+from sipgateway.source.xmlfiles import read_all_xml
 
 HELP = (
     "Turns the gateways of a FreeSWITCH configuration (a file, a folder, or a whole conf tree) into SipGateway "
@@ -30,7 +30,10 @@ _SECRETS_FOLDER = "secrets"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     parser.add_argument(
-        "path", metavar="XML|DIR|-", help="a file, a folder (best: the whole conf), or - for standard input"
+        "paths",
+        nargs="+",
+        metavar="XML|DIR|-",
+        help="files, folders (best: the whole conf), or - for standard input; several are put together",
     )
     parser.add_argument(
         "--secret-name", metavar="NAME", help="one Secret for all passwords (default: one for each gateway)"
@@ -55,15 +58,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Does the work; returns an exit code."""
     variables = variables_of(args)
-    must_exist(args.path)
-    stdin = sys.stdin.buffer.read() if args.path == STDIN else b""
-    files = read_xml(args.path, variables, stdin)
+    for path in args.paths:
+        must_exist(path)
+    stdin = sys.stdin.buffer.read() if STDIN in args.paths else b""
+    files = read_all_xml(args.paths, variables, stdin)
     found, problems = find_gateways(files, profile=args.profile)
     result = import_gateways(found, secret_name=args.secret_name, namespace=args.namespace)
     findings = [*files.findings, *problems, *(one.finding for one in result.left_behind)]
     findings += (finding for manifest in result.manifests for finding in manifest.findings)
     if not found and not any(finding.severity is Severity.ERROR for finding in findings):
-        raise InputError(codes.NOTHING_FOUND.finding("", "there is no gateway.").at(Location(args.path)))
+        raise InputError(codes.NOTHING_FOUND.finding("", "there is no gateway.").at(Location(", ".join(args.paths))))
     secrets = result.secrets()
     if args.output_dir is None:
         _print(result, secrets)

@@ -23,7 +23,7 @@ from sipgateway.cli.findings import (
 )
 from sipgateway.errors import ExitCode, Finding, InputError, Location, Severity
 from sipgateway.source import codes
-from sipgateway.source.folder import STDIN, SUFFIXES, Folder, Snapshot
+from sipgateway.source.folder import STDIN, SUFFIXES, Snapshot, snapshot_of
 from sipgateway.source.local import accepted
 from sipgateway.source.xmllint import lint_xml
 
@@ -37,9 +37,15 @@ HELP = (
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     parser.add_argument(
-        "path", metavar="FILE|DIR|-", help="a file, a folder (with those below), or - for standard input"
+        "paths",
+        nargs="+",
+        metavar="FILE|DIR|-",
+        help="files, folders (with those below), or - for standard input; several are checked together",
     )
     parser.add_argument("--output", choices=FORMATS, default="text", help="form of the findings (default: text)")
+    parser.add_argument(
+        "--ignore", action="append", default=[], metavar="CODE", help="leave out warnings of this code; repeatable"
+    )
     parser.add_argument("--warnings-as-errors", action="store_true", help="exit with 1 on warnings too")
     parser.add_argument(
         "--require-secrets", action="store_true", help="a Secret that is not among the manifests is an error"
@@ -57,9 +63,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 class _Checked:
     """What was checked and found."""
 
-    findings: tuple[Finding, ...]
-    gateways: int
-    files: int
+    findings: tuple[Finding, ...] = ()
+    gateways: int = 0
+    files: int = 0
     ignored: int = 0
 
     def __add__(self, other: _Checked) -> _Checked:
@@ -75,7 +81,10 @@ def run(args: argparse.Namespace) -> int:
     """Does the work; returns an exit code."""
     checked = _check(args)
     if not checked.files or not (checked.gateways or checked.findings or checked.ignored):
-        raise InputError(codes.NOTHING_FOUND.finding("", "there is nothing to check.").at(Location(args.path)))
+        place = Location(", ".join(args.paths))
+        raise InputError(codes.NOTHING_FOUND.finding("", "there is nothing to check.").at(place))
+    shown = (f for f in checked.findings if f.severity is Severity.ERROR or f.code not in args.ignore)
+    checked = replace(checked, findings=tuple(shown))
     errors = sum(finding.severity is Severity.ERROR for finding in checked.findings)
     warnings = len(checked.findings) - errors
     _print(args.output, checked, {"gateways": checked.gateways, "errors": errors, "warnings": warnings})
@@ -90,27 +99,18 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> _Checked:
     variables = variables_of(args)
-    must_exist(args.path)
-    if args.path == STDIN:
-        data = sys.stdin.buffer.read()
-        if data.lstrip()[:1] == b"<":
-            return _xml(args, variables, data)
-        return _manifests(Folder(STDIN, stdin=data).snapshot(), require_secrets=args.require_secrets)
-    if os.path.isdir(args.path):  # noqa: PTH112 - a path that the system cannot even spell is just not a folder
-        return _folder(args, variables)
-    if _is_xml(args.path):
-        return _xml(args, variables)
-    return _manifests(Folder(args.path).snapshot(), require_secrets=args.require_secrets)
-
-
-def _folder(args: argparse.Namespace, variables: Mapping[str, str]) -> _Checked:
-    manifests = _manifests(Folder(args.path).snapshot(), require_secrets=args.require_secrets)
-    return manifests + _xml(args, variables)
-
-
-def _xml(args: argparse.Namespace, variables: Mapping[str, str], stdin: bytes = b"") -> _Checked:
-    found = lint_xml(args.path, variables=variables, profile=args.profile, stdin=stdin)
-    return _Checked(found.findings, found.gateways, found.files)
+    for path in args.paths:
+        must_exist(path)
+    stdin = sys.stdin.buffer.read() if STDIN in args.paths else b""
+    manifests = [path for path in args.paths if os.path.isdir(path) or not _is_xml(path, stdin)]  # noqa: PTH112
+    xml = [path for path in args.paths if os.path.isdir(path) or _is_xml(path, stdin)]  # noqa: PTH112
+    checked = _Checked()
+    if manifests:  # together: a Secret may stand in another folder than its manifest
+        checked += _manifests(snapshot_of(manifests, stdin=stdin), require_secrets=args.require_secrets)
+    if xml:
+        found = lint_xml(*xml, variables=variables, profile=args.profile, stdin=stdin)
+        checked += _Checked(found.findings, found.gateways, found.files)
+    return checked
 
 
 def _manifests(snapshot: Snapshot, *, require_secrets: bool) -> _Checked:
@@ -128,8 +128,10 @@ def _manifests(snapshot: Snapshot, *, require_secrets: bool) -> _Checked:
     return _Checked(findings, gateways, snapshot.files, len(snapshot.ignored) + len(snapshot.secrets))
 
 
-def _is_xml(path: str) -> bool:
+def _is_xml(path: str, stdin: bytes) -> bool:
     """By its name, else by its first character."""
+    if path == STDIN:
+        return stdin.lstrip()[:1] == b"<"
     if path.endswith(SUFFIXES):
         return False
     if path.endswith(".xml"):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sipgateway.agent.keeper import Desired
+from sipgateway.api.codes.together import CONTACT_MAY_BE_POD_ADDRESS
 from sipgateway.api.gateway import Gateway
 from sipgateway.cli.owners import Owners
 from sipgateway.errors import Finding, InputError, Severity
@@ -23,6 +24,9 @@ from sipgateway.render.revision import RevisionKey, revision
 from sipgateway.render.xml import render
 from sipgateway.source.folder import Folder
 from sipgateway.source.local import EffectiveGateway, accepted
+
+#: Warnings that mean something in a pod only; this pipeline serves a switch that is not in one.
+_OF_PODS = frozenset({CONTACT_MAY_BE_POD_ADDRESS.name})
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +125,7 @@ class Pipeline:
             self._folder = Folder(self.source)
         snapshot = self._folder.snapshot(touched)
         result = accepted(snapshot, switch=self.switch, holder=self.owners.get)
-        findings = list(result.findings)
+        findings = [finding for finding in result.findings if finding.code not in _OF_PODS]
         rendered: dict[str, Rendered] = {}
         held = set(result.refused)
         for effective in result.gateways:

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 
 from sipgateway.api.gateway import Gateway
 from sipgateway.api.names import REVISION_VARIABLE
-from sipgateway.api.params import BY_XML
+from sipgateway.api.params import BY_XML, PARAMS
 from sipgateway.reconcile.plan import Kind, Step
 from sipgateway.render.readback import ReadGateway
 
 _LONGEST = 60
+
+#: Parameters whose old value may have come from a Secret: a file does not say, so it is never shown.
+_MAY_BE_SECRET = frozenset(row.xml for row in PARAMS if row.secret_source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,8 @@ def _changes(before: ReadGateway, after: Gateway) -> tuple[str, ...]:
         if name in secret:
             found.append(f"{name} changed")
         else:
-            found.append(f"{_field(name)} {_show(old.get(name))} -> {_show(new.get(name))}")
+            before_it = "(not shown)" if name in _MAY_BE_SECRET and name in old else _show(old.get(name))
+            found.append(f"{_field(name)} {before_it} -> {_show(new.get(name))}")
     old_variables = [v for v in before.variables if v[0] != REVISION_VARIABLE]
     new_variables = [(v.name, v.value, v.direction) for v in after.variables]
     if old_variables != new_variables:

@@ -15,7 +15,7 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
@@ -95,10 +95,14 @@ class Folder:
             touched: absolute paths at which something happened since the last snapshot, as the system told. If these
                 are ordinary files that are known, no other file is looked at. None looks at all of them.
         """
+        return _merge(*self._contents(touched))
+
+    def _contents(self, touched: Collection[str] | None = None) -> tuple[dict[str, FileContents], list[Finding]]:
+        """Name of each file -> what stands in it, and what could not be read."""
         if self.path == STDIN:
             if self._stdin is None:
                 self._stdin = read_manifests(sys.stdin.buffer.read(MAX_BYTES + 1), STDIN)
-            return _merge([(STDIN, self._stdin)], [])
+            return {STDIN: self._stdin}, []
         problems: list[Finding] = []
         if touched is None or not self._reread(touched):
             fresh: dict[str, _Cached] = {}
@@ -110,7 +114,7 @@ class Folder:
                 except OSError as error:
                     problems.append(unreadable(name, error))
             self._cache, self._plain = fresh, plain and not problems
-        return _merge(((name, cached.contents) for name, cached in self._cache.items()), problems)
+        return {name: cached.contents for name, cached in self._cache.items()}, problems
 
     def _reread(self, touched: Collection[str]) -> bool:
         """Reads these files only. False when that does not tell all, or anything about it is unusual."""
@@ -142,6 +146,22 @@ class Folder:
         if cached is not None and cached.data == data:
             return _Cached(stamp, racy, cached.contents)
         return _Cached(stamp, racy, read_manifests(data, name))
+
+
+def snapshot_of(paths: Iterable[str], *, stdin: bytes | None = None) -> Snapshot:
+    """Several folders and files as one source; a file that is reached by more than one of them counts once."""
+    contents: dict[str, FileContents] = {}
+    problems: list[Finding] = []
+    seen: set[str] = set()
+    for path in paths:
+        found, unread = Folder(path, stdin=stdin)._contents()  # noqa: SLF001 - of this module
+        problems += unread
+        for name, one in found.items():
+            real = name if name == STDIN else os.path.realpath(name)
+            if real not in seen:
+                seen.add(real)
+                contents[name] = one
+    return _merge(contents, list(dict.fromkeys(problems)))
 
 
 def _walk(root: str, problems: list[Finding]) -> Iterator[tuple[str, str]]:
@@ -206,7 +226,7 @@ def unreadable(name: str, error: OSError) -> Finding:
     return codes.FILE_UNREADABLE.finding("", f"{what}.").at(Location(name))
 
 
-def _merge(contents: Iterable[tuple[str, FileContents]], problems: list[Finding]) -> Snapshot:
+def _merge(contents: Mapping[str, FileContents], problems: list[Finding]) -> Snapshot:
     gateways: list[SourcedGateway] = []
     secrets: list[SourcedSecret] = []
     findings: list[Finding] = []
@@ -214,7 +234,7 @@ def _merge(contents: Iterable[tuple[str, FileContents]], problems: list[Finding]
     ignored: list[Ignored] = []
     unknown = [finding.location.file for finding in problems if finding.location]
     files = 0
-    for name, one in contents:
+    for name, one in contents.items():
         files += 1
         gateways += one.gateways
         if one.plain:

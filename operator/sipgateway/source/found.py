@@ -96,16 +96,42 @@ def find_gateways(files: XmlFiles, *, profile: str = DEFAULT_PROFILE) -> tuple[t
 
 def _root(text: XmlText, findings: list[Finding]) -> etree._Element | None:
     data = text.expanded.data
-    wrapped = data if text.whole else b"<%s>%s</%s>" % (_WRAPPER.encode(), data, _WRAPPER.encode())
     try:
-        return parse(wrapped)
+        return parse(data if text.whole else _wrapped(data))
     except SwitchXmlError as error:
+        alone = list(_malformed_alone(text))
+        if alone:
+            findings += alone
+            return None
         place = text.place(error.line)
         # Of a fragment the line within the expanded text says nothing to anybody.
         words = error.text if text.whole else error.text.partition("]: ")[2]
-        message = f"{words}; until it is mended the switch loads nothing new from any file (fact 3)."
-        findings.append(codes.MALFORMED_XML.finding("", message).at(place if place.file else Location(text.file)))
+        findings.append(_malformed(words, place if place.file else Location(text.file)))
         return None
+
+
+def _malformed(words: str, place: Location) -> Finding:
+    message = f"{words}; until it is mended the switch loads nothing new from any file (fact 3)."
+    return codes.MALFORMED_XML.finding("", message).at(place)
+
+
+def _malformed_alone(text: XmlText) -> Iterator[Finding]:
+    """Included files that are malformed by themselves: the parser stumbles over them in the file that includes them."""
+    lines: dict[str, list[tuple[bytes, Location]]] = {}
+    for line, place in zip(text.expanded.data.split(b"\n"), text.expanded.lines, strict=False):
+        lines.setdefault(place.file, []).append((line, place))
+    for file, own in lines.items():
+        if file == text.file:
+            continue
+        try:
+            parse(_wrapped(b"\n".join(line for line, _ in own)))
+        except SwitchXmlError as error:
+            _, place = own[min(max(error.line, 1), len(own)) - 1]
+            yield _malformed(error.text.partition("]: ")[2], place)
+
+
+def _wrapped(data: bytes) -> bytes:
+    return b"<%s>%s</%s>" % (_WRAPPER.encode(), data, _WRAPPER.encode())
 
 
 class _Tree:

@@ -7,13 +7,15 @@ The order is that of the operator: parse, accept, name conflicts, Secrets, and t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final
 
 from sipgateway.api.accept import check, check_effective
+from sipgateway.api.codes.objects import SECRET_MISSING, SECRET_NOT_LABELLED
 from sipgateway.api.conflicts import fleet_of, losers, lost_to
 from sipgateway.api.gateway import Gateway
+from sipgateway.api.names import LABEL_CREDENTIALS
 from sipgateway.api.resolve import SecretView, resolve
 from sipgateway.api.spec import SipGateway
 from sipgateway.errors import Finding, Location, Severity
@@ -173,12 +175,24 @@ def _judge(one: SourcedGateway, secrets: Mapping[str, SecretView]) -> _Verdict:
     gateway: Gateway | None = None
     if not _refuses(findings) and not one.gateway.spec.suspend:  # a suspended one needs no Secret yet
         gateway, found = resolve(one.gateway, secrets)
-        findings += found
+        findings += (_in_words_of_files(finding, one.gateway) for finding in found)
         if gateway is not None:
             findings += check_effective(gateway)
     effective = None if gateway is None else EffectiveGateway(gateway, one.gateway, one.manifest.start())
     placed = tuple(finding.at(one.manifest.locate(finding.field)) for finding in findings)
     return _Verdict(effective, placed, _refuses(findings))
+
+
+def _in_words_of_files(finding: Finding, gateway: SipGateway) -> Finding:
+    """What to do about a Secret, for somebody who has manifests before him and may have no cluster."""
+    spec = gateway.spec
+    reference = spec.password_from if "passwordFrom" in finding.field else spec.username_from
+    label = f'{LABEL_CREDENTIALS}: "true"'
+    if finding.code == SECRET_MISSING.name and reference is not None:
+        return replace(finding, action=f"Add it to the manifests with key {reference.key} and the label {label}.")
+    if finding.code == SECRET_NOT_LABELLED.name:
+        return replace(finding, action=f"Add the label {label} to its metadata.")
+    return finding
 
 
 def _refuses(findings: list[Finding]) -> bool:

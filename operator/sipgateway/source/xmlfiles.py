@@ -12,7 +12,7 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -105,6 +105,17 @@ class XmlFiles:
     texts: tuple[XmlText, ...]
     findings: tuple[Finding, ...]
     files: int
+
+
+def read_all_xml(paths: Iterable[str], variables: Mapping[str, str], stdin: bytes = b"") -> XmlFiles:
+    """Several files and folders, each as `read_xml` reads it, put together."""
+    each = [read_xml(path, variables, stdin) for path in paths]
+    texts = {text.file: text for files in each for text in files.texts}
+    findings: list[Finding] = []
+    for files in each:
+        known = set(findings)
+        findings += (finding for finding in files.findings if finding not in known)
+    return XmlFiles(tuple(texts.values()), tuple(findings), sum(files.files for files in each))
 
 
 def read_xml(path: str, variables: Mapping[str, str], stdin: bytes = b"") -> XmlFiles:

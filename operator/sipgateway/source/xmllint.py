@@ -18,7 +18,7 @@ from sipgateway.source import codes
 from sipgateway.source.found import FoundGateway, find_gateways
 from sipgateway.source.freeswitch import Imported, translate, xml_path
 from sipgateway.source.importer import dns_name, duplicates, judge, manifest, origin_of
-from sipgateway.source.xmlfiles import read_xml
+from sipgateway.source.xmlfiles import read_all_xml
 
 #: Rules for manifests that say nothing about an XML file, or that lint knows better from the profile.
 _NOT_FOR_XML: Final = frozenset({"ContactMayBePodAddress", "TlsNeedsProfile", "ObjectNameInvalid"})
@@ -53,9 +53,9 @@ class XmlLint:
     files: int
 
 
-def lint_xml(path: str, *, variables: Mapping[str, str], profile: str = DEFAULT_PROFILE, stdin: bytes = b"") -> XmlLint:
-    """Checks the FreeSWITCH XML of a file or folder; arguments as for `read_xml` and `find_gateways`."""
-    files = read_xml(path, variables, stdin)
+def lint_xml(*paths: str, variables: Mapping[str, str], profile: str = DEFAULT_PROFILE, stdin: bytes = b"") -> XmlLint:
+    """Checks the FreeSWITCH XML of files or folders; arguments as for `read_all_xml` and `find_gateways`."""
+    files = read_all_xml(paths, variables, stdin)
     found, problems = find_gateways(files, profile=profile)
     translated = [translate(one) for one in found]
     doubles = duplicates(translated)
