@@ -53,8 +53,8 @@ _PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
 #: Seconds between log-ins, when the API server refuses the token that there is.
 _LOGIN_FIRST, _LOGIN_MAX = 1.0, 30.0
 
-#: Seconds that kopf gets to end.
-_END = 5.0
+#: Seconds that its end is waited for. In the midst of its first requests kopf takes five.
+_END = 1.0
 
 _OURS = f"/apis/{API_VERSION}/"
 
@@ -94,7 +94,7 @@ class KopfWatch:
         if own is not None and stop is not None:
             with contextlib.suppress(RuntimeError):  # its loop is closed: it has ended by itself
                 own.call_soon_threadsafe(stop.set)
-        with contextlib.suppress(TimeoutError):  # a thread that hangs ends with the process
+        with contextlib.suppress(TimeoutError):  # nothing depends on it any more, and it ends with the process
             async with asyncio.timeout(_END):
                 await self._ended.wait()
                 await asyncio.to_thread(self._thread.join)
@@ -259,6 +259,12 @@ def settings() -> kopf.OperatorSettings:
 
 
 def quiet_logs() -> None:
-    """Neither tries that failed, which kopf repeats, nor that it takes no signals here, which is meant, are news."""
-    logging.getLogger("kopf._cogs.clients.api").setLevel(logging.CRITICAL)
+    """Leaves out what kopf says of failed tries, which it repeats, and that it takes no signals, which is meant."""
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_is_news)
     logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    # Whoever calls kopf's client gives it a logger, so that their names do not tell these.
+    return not (record.name.startswith("kopf") and str(record.msg).startswith("Request attempt"))
