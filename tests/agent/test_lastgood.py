@@ -10,8 +10,13 @@ from pathlib import Path
 import pytest
 
 from sipgateway.agent import lastgood
-from sipgateway.agent.store import Desired
-from sipgateway.api.gateway import Gateway
+from sipgateway.agent.files import ConfFolder
+from sipgateway.agent.lastgood import LastGood
+from sipgateway.agent.store import Desired, Store
+from sipgateway.api.gateway import Gateway, Parameter, Target
+from sipgateway.errors import Finding
+from sipgateway.reconcile.plan import Kind, Step
+from sipgateway.reconcile.state import Wanted
 from sipgateway.render.layout import relative_path
 from sipgateway.render.revision import revision
 from sipgateway.render.xml import render
@@ -190,6 +195,45 @@ async def test_a_process_that_is_killed_before_the_proof_leaves_the_last_good_ve
         await one.converged()
         assert await one.proves(good)
         assert asides(one) == []
+
+
+@asynchronous
+async def test_a_process_that_is_killed_in_a_move_leaves_the_way_back_to_be_found(tmp_path: Path) -> None:
+    async with bench(tmp_path) as one:
+        await one.start()
+        await one.settle(good := one.gateway("a", profile="internal"))
+        one.want(one.gateway("a", transport="tls"))
+        await one.until(lambda: asides(one) == [one.path(good).name])  # the old copy is about to go
+        await one.restart()
+        await put_back(one)
+        await one.converged()
+        await one.until_rows("a", [("internal", "NOREG")])
+        assert await one.proves(good)
+
+
+def test_a_version_that_is_not_wanted_any_more_when_its_refusal_is_known_is_not_held_against_the_next(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "conf").mkdir()
+    store = Store(ConfFolder(tmp_path / "conf"))
+    one, two, three = (_desired(version) for version in "123")
+    store.sync(one)
+    store.sync(two)
+    step = Step(Kind.REPLACE, "a", "external", True, two.revision_of("a"), False, False, "")
+    why = Finding("NotLoaded", "", "It did not load.", "Look.")
+    known = LastGood(store, lambda _: True)
+    assert known.not_taken(step, why, three, "", 0.0) == why
+    assert known.instead(three) is three
+    assert known.not_taken(step, why, two, "", 0.0).code == REFUSED
+    assert known.instead(two).files == one.files
+    known.review(two, three)
+    assert known.instead(three) is three
+
+
+def _desired(version: str) -> Desired:
+    gateway = Gateway("a", Target("external"), (Parameter("proxy", version), Parameter("register", "false")))
+    mark, path = f"1-00000000-{version * 32}", relative_path(gateway)
+    return Desired({"a": Wanted("a", "external", mark, False, path)}, {path: render(gateway, mark)}, complete=True)
 
 
 @asynchronous

@@ -500,7 +500,8 @@ class Keeper:
             self._all = True
             return
         for step in found:
-            said = self.last_good.breaks(step.name, step.revision or "", words, self.desired, _now())
+            left = self._moving.get(step.name, ("", ""))[1]
+            said = self.last_good.breaks(step, words, self.desired, left, _now())
             self.trouble.failed(step.name, said)
         if found:
             self.trouble.soon([n for n, f in self.failures.items() if f.code == "SwitchConfigBroken"])

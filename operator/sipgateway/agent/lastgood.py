@@ -12,11 +12,13 @@ import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from urllib.parse import unquote
 
 from sipgateway.agent.refusal import Good, Refusal, file_breaks_switch, good_of, new_version_refused
 from sipgateway.agent.store import Desired, Store
 from sipgateway.errors import Finding, StorageError
 from sipgateway.reconcile.plan import Step
+from sipgateway.reconcile.state import Wanted
 from sipgateway.render.layout import file_name
 
 #: Seconds until a refused version is tried again though nothing changed, doubled each time, and the most of it.
@@ -56,7 +58,9 @@ class LastGood:
         if not self.refusals:
             return desired
         wanted, files = dict(desired.wanted), dict(desired.files)
-        for name, refusal in self.refusals.items():
+        for name, refusal in tuple(self.refusals.items()):
+            if desired.revision_of(name) != refusal.revision:
+                continue
             files.pop(wanted.pop(name).path, None)
             if refusal.good is not None:
                 wanted[name] = refusal.good.wanted
@@ -101,7 +105,7 @@ class LastGood:
             self.try_again([name])
             return why
         good = self._before(name, revision, desired, left)
-        if good is None:
+        if good is None or desired.revision_of(name) != revision:  # another version is wanted by now
             return why
         if name in self._in_vain:  # what defeated the new version would defeat the last good one
             self._in_vain[name] |= {good.wanted.revision}
@@ -109,12 +113,14 @@ class LastGood:
         self._refuse(name, revision, finding, good, now)
         return finding
 
-    def breaks(self, name: str, revision: str, words: str, desired: Desired, now: float) -> Finding:
-        """The switch's own reader refuses the file of this version. Returns what is said of it."""
+    def breaks(self, step: Step, words: str, desired: Desired, left: str, now: float) -> Finding:
+        """The switch's own reader refuses the file of this version; arguments and result as of `not_taken`."""
+        name, revision = step.name, step.revision or ""
         self.dropped[name] = revision
-        good = self._before(name, revision, desired, "")
+        good = self._before(name, revision, desired, left)
         finding = file_breaks_switch(name, words, kept=good is not None)
-        self._refuse(name, revision, finding, good, now)
+        if desired.revision_of(name) == revision:
+            self._refuse(name, revision, finding, good, now)
         return finding
 
     def proved(self, name: str) -> None:
@@ -128,8 +134,9 @@ class LastGood:
             del self._in_vain[name]
         for name in [n for n, (revision, _) in self._tries.items() if desired.revision_of(n) != revision]:
             del self._tries[name]
-        other = (n for n, r in self.refusals.items() if desired.revision_of(n) != r.revision)
-        rewritten = (n for n in self.refusals if before.file_of(n) != desired.file_of(n))
+        refusals = tuple(self.refusals.items())
+        other = (n for n, r in refusals if desired.revision_of(n) != r.revision)
+        rewritten = (n for n, _ in refusals if before.file_of(n) != desired.file_of(n))
         self.try_again({*other, *rewritten})
 
     def try_again(self, names: Iterable[str]) -> None:
@@ -144,12 +151,12 @@ class LastGood:
 
     def save(self) -> None:
         """Keeps across restarts what another try would take down; a file that cannot be read takes nothing down."""
-        said = {name: (r.revision, r.finding) for name, r in self.refusals.items() if r.finding.code != _BREAKS}
+        self.changed = False
+        said = {name: (r.revision, r.finding) for name, r in tuple(self.refusals.items()) if r.finding.code != _BREAKS}
         state = {
             name: {"revision": revision, "code": f.code, "message": f.message, "action": f.action}
             for name, (revision, f) in said.items()
         }
-        self.changed = False
         with contextlib.suppress(StorageError):  # a restart that knows nothing of it tries once more, no worse
             self.store.folder.write_state(_STATE, state)
 
@@ -181,10 +188,20 @@ class LastGood:
 
     def _before(self, name: str, revision: str, desired: Desired, left: str) -> Good | None:
         """What was there before this version: set aside, or standing in its place already."""
-        wanted, aside = desired.wanted[name], self.store.asides.get(file_name(name))
+        wanted, aside = desired.wanted.get(name), self.store.asides.get(file_name(name))
         for path, data in self.store.standing(name).items() if aside is None else (aside,):
-            profile = left or (wanted.profile if path == wanted.path else "")
+            profile = left or ("" if wanted is None else self._profile_of(path, wanted))
             good = good_of(name, path, data, profile) if profile else None
             if good is not None and good.wanted.revision != revision and self.ours(good.wanted.revision):
                 return good
         return None
+
+    def _profile_of(self, path: str, wanted: Wanted) -> str:
+        """The profile that loads a file, as far as its place says; empty when it was a directory user's that moved."""
+        if path == wanted.path:
+            return wanted.profile
+        before, field_, after = self.store.folder.layout.profile.partition("{profile}")
+        folder = path.rpartition("/")[0]
+        if not field_ or not folder.startswith(before) or not folder.endswith(after):
+            return ""
+        return unquote(folder[len(before) : len(folder) - len(after)])
