@@ -53,7 +53,7 @@ golden: ## rewrite the golden files of the tests; read the diff before you commi
 	@sh tools/venv.sh dev .venv
 	$(BIN)/pytest -q --regold $(ARGS)
 
-bench: ## the benchmarks, as a table
+bench: controlplane ## the benchmarks, as a table
 	@sh tools/venv.sh dev .venv
 	@$(BIN)/python -m benchmarks $(ARGS)
 

@@ -10,7 +10,7 @@ that started it. There is no kubelet and no scheduler: `kubelet.py` plays the pa
 from __future__ import annotations
 
 import contextlib
-import os
+import fcntl
 import secrets
 import shutil
 import subprocess
@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from tests.controlplane import audit, certificates, clients, commandlines, programs, tokens
 from tests.controlplane.api import Access, Api, ApiError, Recorder
@@ -63,7 +63,9 @@ class ControlPlane:
         if absent := programs.missing():
             raise programs.MissingProgramsError(programs.advice(absent))
         sweep()
-        self.folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        self._owned = _own(self.folder / "new")
+        (self.folder / "new").rename(self.folder / "owner")  # seen by others only when it is locked
         self._crds = crds
         self._with_controllers = controllers
         self._audit_policy = audit_policy
@@ -122,6 +124,8 @@ class ControlPlane:
             kept = self._keep_in / f"{time.strftime('%Y%m%d-%H%M%S')}-{self.folder.name.removeprefix(PREFIX)}"
             shutil.copytree(self.log_folder, kept)
         shutil.rmtree(self.folder, ignore_errors=True)
+        if self._owned:
+            self._owned.close()
         return kept
 
     def _start(self, name: str, make: Callable[[int], Program]) -> None:
@@ -368,9 +372,21 @@ def _answers(access: Access, path: str) -> bool:
         return True
 
 
+def _own(path: Path) -> IO[bytes] | None:
+    """A file that is ours for as long as it is open, even if we are killed; None when it is somebody else's."""
+    mark = path.open("ab")
+    try:
+        fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        mark.close()
+        return None
+    return mark
+
+
 def sweep() -> None:
     """Removes folders of control planes whose owner was killed before it could."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        owner = folder.name.removeprefix(PREFIX).partition("-")[0]
-        if owner.isdigit() and not Path(f"/proc/{owner}").exists():
-            shutil.rmtree(folder, ignore_errors=True)
+    for owner in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/owner"):
+        with contextlib.suppress(OSError):  # gone meanwhile, or another user's
+            if mark := _own(owner):
+                shutil.rmtree(owner.parent, ignore_errors=True)
+                mark.close()
