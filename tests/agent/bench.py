@@ -20,7 +20,7 @@ from typing import ParamSpec
 
 import pytest
 
-from sipgateway.agent.files import ConfFolder
+from sipgateway.agent.files import ConfFolder, Standing
 from sipgateway.agent.keeper import Desired, Keeper
 from sipgateway.agent.report import Report
 from sipgateway.api.gateway import Gateway, Parameter, Target
@@ -61,8 +61,9 @@ class OwnFiles(ConfFolder):
 
     mark: str = ""
 
-    def read_all(self) -> dict[str, bytes]:
-        return {path: data for path, data in super().read_all().items() if self.mark in path}
+    def look(self, before: Standing | None = None) -> Standing:
+        found = super().look(before)
+        return Standing({path: data for path, data in found.files.items() if self.mark in path}, found.stamps)
 
     def asides(self) -> dict[str, bytes]:
         return {path: data for path, data in super().asides().items() if self.mark in path}

@@ -38,7 +38,8 @@ def read(
     except RenderError as error:
         return Refusal(error.finding, _said(data))
     registrar = sys.intern(registrar_of(found.gateway))  # 10,000 gateways have a few registrars
-    wanted = Wanted(found.name, found.profile, found.revision, found.registers, path, registrar)
+    revision, path = sys.intern(found.revision), sys.intern(path)  # the switch and the folder name them too
+    wanted = Wanted(found.name, sys.intern(found.profile), revision, found.registers, path, registrar)
     return Claim(meta["name"], str(meta.get("creationTimestamp") or ""), wanted, found.file)
 
 

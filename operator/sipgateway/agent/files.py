@@ -14,6 +14,7 @@ import json
 import os
 import secrets
 import stat
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -35,6 +36,14 @@ _KEY_BYTES = 32
 
 
 @dataclass(slots=True)
+class Standing:
+    """Files as they stand, by relative path: what they hold, and what tells when somebody touched them."""
+
+    files: dict[str, bytes] = field(default_factory=dict, repr=False)
+    stamps: dict[str, int] = field(default_factory=dict, repr=False)
+
+
+@dataclass(slots=True)
 class ConfFolder:
     """The folder that the switch includes, as far as it is ours.
 
@@ -47,23 +56,35 @@ class ConfFolder:
     layout: Layout = field(default_factory=Layout)
 
     def read_all(self) -> dict[str, bytes]:
-        """Our files: relative path -> content. Files of others are not looked into.
-
-        A link or a pipe that has the name of one of ours counts as empty, so that it is replaced or removed.
+        """Our files: relative path -> content, as by `look`.
 
         Raises:
             StorageError: a folder or file cannot be read.
         """
-        found: dict[str, bytes] = {}
+        return self.look().files
+
+    def look(self, before: Standing | None = None) -> Standing:
+        """Our files. Files of others are not looked into.
+
+        A link or a pipe that has the name of one of ours counts as empty, so that it is replaced or removed.
+
+        Args:
+            before: what was seen before; a file that nobody touched since is not read again.
+
+        Raises:
+            StorageError: a folder or file cannot be read.
+        """
+        known = before or Standing()
+        found = Standing()
         with _explained(self.root):
             for folder, folders, names in os.walk(self.root, onerror=self._unreadable):
                 folders[:] = sorted(f for f in folders if not f.startswith("."))
+                relative = Path(folder).relative_to(self.root).as_posix()
+                prefix = "" if relative == "." else f"{relative}/"
                 for name in names:
                     if is_ours(name):
-                        path = Path(folder, name)
                         with contextlib.suppress(FileNotFoundError):
-                            whole = stat.S_ISREG(path.lstat().st_mode)
-                            found[path.relative_to(self.root).as_posix()] = path.read_bytes() if whole else b""
+                            _look_at(f"{folder}/{name}", sys.intern(f"{prefix}{name}"), known, found)
         return found
 
     def write_all(self, files: Mapping[str, bytes]) -> None:
@@ -293,6 +314,21 @@ class ConfFolder:
                         "Name the real folder with --conf, --profile-path or --directory-path.",
                     )
                 )
+
+
+def _look_at(file: str, path: str, known: Standing, found: Standing) -> None:
+    result = os.lstat(file)
+    stamp = found.stamps[path] = _stamp(result)
+    before = known.files.get(path)
+    if before is None or known.stamps.get(path) != stamp:
+        data = Path(file).read_bytes() if stat.S_ISREG(result.st_mode) else b""
+        before = before if before == data else data  # one text of each in memory
+    found.files[path] = before
+
+
+def _stamp(found: os.stat_result) -> int:
+    """What tells a file that somebody wrote, replaced or moved from the one before; its ctime nobody can set."""
+    return hash((found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_mode))
 
 
 def changes(want: Mapping[str, bytes], have: Mapping[str, bytes]) -> tuple[list[str], list[str]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
@@ -41,8 +42,13 @@ EVENTS = (
     "sofia::profile_start",
 )
 
-#: Seconds between full looks at `sofia status` and at our files, which correct whatever events missed.
+#: Seconds between looks at `sofia status` and at our files, which correct whatever events missed; more where they take
+#: more than this share of a core, up to a limit.
 RESYNC = 10.0
+_SHARE, _RESYNC_MOST = 0.002, 120.0
+
+#: Each so many such looks all gateways are compared anew, those too of which nothing was seen to change.
+_WHOLE = 6
 
 #: Seconds between tries of files that could not be written; a hint tries at once.
 STORAGE_RETRY = 2.0
@@ -58,7 +64,7 @@ _LEAST = 0.02
 class Keeper:
     """Keeps one switch and its folder.
 
-    A pass looks only at gateways of which something changed; every RESYNC seconds one looks at all.
+    A pass looks only at gateways of which something changed; now and then one looks at all.
 
     Attributes:
         folder: where our files stand.
@@ -95,6 +101,7 @@ class Keeper:
     _pace: Pace = field(default_factory=Pace)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _resync_at: float = 0.0
+    _resyncs: int = 0
     _moving: dict[str, tuple[str, str]] = field(default_factory=dict)
     _unasked: set[str] = field(default_factory=set)
     _written: Desired | None = None
@@ -245,19 +252,14 @@ class Keeper:
 
     async def _pass(self, executor: Executor) -> float:
         """Looks once and does what can be done now. Returns how long to wait for the next look, in seconds."""
-        now = _now()
+        now, began = _now(), time.process_time()
         self._idle = self._urgent = False
         self._try_again(self.last_good.due(now))
-        if now >= self._resync_at:
-            self._resync_at = now + RESYNC
-            self._all = True
-            self.view.stale = True
-            self.store.forget()
-            again = (n for n in self.holding.wanted if n in self.view.rows and self.view.revisions.get(n) is None)
-            self.view.unread.update(again)  # a look-up may have failed for a moment (fact 30)
+        if resync := now >= self._resync_at:
+            self._resync()
         if self.view.stale or self.view.unread:
             await executor.refresh()
-        desired, whole, names = self.holding, self._all or self.storage is not None, self._looked_at()
+        desired, whole, names = self.holding, self._all or resync or self.storage is not None, self._looked_at()
         todo = self._plan(desired, names)
         taken = {p.name for p in todo.problems if p.kind is ProblemKind.NAME_TAKEN}
         self._choose(todo)
@@ -296,7 +298,20 @@ class Keeper:
         if self.last_good.changed:
             await asyncio.to_thread(self.last_good.save)
         worked = bool(loads or moves or removals or settled)
+        if resync and not worked:
+            took = time.process_time() - began
+            self._resync_at = now + max(RESYNC, min(took / _SHARE, _RESYNC_MOST))
         return await self._rest(0.0 if more else min(wait, self._patience(now)), worked=worked)
+
+    def _resync(self) -> None:
+        """Looks at what no event may have told of."""
+        self._resync_at = _now() + RESYNC
+        self._resyncs += 1
+        self._all = self._all or self._resyncs % _WHOLE == 0
+        self.view.stale = True
+        self.store.forget()
+        again = (n for n in self.holding.wanted if n in self.view.rows and self.view.revisions.get(n) is None)
+        self.view.unread.update(again)  # a look-up may have failed for a moment (fact 30)
 
     def _looked_at(self) -> list[str]:
         """Names that this pass looks at: those of which something changed, now and then all."""

@@ -12,7 +12,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from sipgateway.agent.files import ConfFolder, changes
+from sipgateway.agent.files import ConfFolder, Standing, changes
 from sipgateway.errors import StorageError
 from sipgateway.reconcile.plan import Kind, Step
 from sipgateway.reconcile.state import Wanted
@@ -82,8 +82,9 @@ class Store:
 
     folder: ConfFolder
     asides: dict[str, tuple[str, bytes]] = field(default_factory=dict)
-    _disk: dict[str, bytes] | None = None
-    _places: dict[str, set[str]] = field(default_factory=dict)
+    _standing: Standing = field(default_factory=Standing, repr=False)
+    _stale: bool = True
+    _places: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def recover(self) -> None:
         """Finds what a process before this one set aside and could not prove the successor of.
@@ -95,14 +96,14 @@ class Store:
             self.asides.setdefault(_name_of(path), (path, data))
 
     def forget(self) -> None:
-        """Somebody may have changed files: read them again before the next use."""
-        self._disk = None
+        """Somebody may have changed files: look at them again before the next use."""
+        self._stale = True
 
     def holds(self, desired: Desired, step: Step) -> bool:
         """Whether the folder is ready for this step: a rescan loads what stands there."""
         if step.kind is Kind.REMOVE:
             return not self._places.get(file_name(step.name))
-        disk, path = self._disk or {}, desired.wanted[step.name].path
+        disk, path = self._standing.files, desired.wanted[step.name].path
         return path in disk and disk[path] == desired.files[path]
 
     def standing(self, name: str) -> dict[str, bytes]:
@@ -209,11 +210,18 @@ class Store:
                 self.folder.drop_aside(path)
 
     def _read(self) -> dict[str, bytes]:
-        if self._disk is None:
-            self._disk, self._places = self.folder.read_all(), {}
-            for path in self._disk:
-                self._places.setdefault(_name_of(path), set()).add(path)
-        return self._disk
+        if self._stale:
+            before, self._standing = self._standing, self.folder.look(self._standing)
+            self._stale = False
+            if before.files.keys() != self._standing.files.keys():
+                self._places = {}
+                for path in self._standing.files:
+                    self._stands_at(path)
+        return self._standing.files
+
+    def _stands_at(self, path: str) -> None:
+        name = _name_of(path)
+        self._places[name] = self._places.get(name, frozenset()) | {path}
 
     def _set_aside(self, path: str, distrusted: Mapping[str, bytes]) -> None:
         """Keeps what stands there; of several versions that follow each other unproved, the first is the good one."""
@@ -244,12 +252,12 @@ class Store:
     def _remove(self, path: str) -> None:
         self.folder.remove(path)
         self._read().pop(path, None)
-        self._places.get(_name_of(path), set()).discard(path)
+        self._places[_name_of(path)] = self._places.get(_name_of(path), frozenset()) - {path}
 
     def _stands(self, files: Mapping[str, bytes]) -> None:
         self._read().update(files)
         for path in files:
-            self._places.setdefault(_name_of(path), set()).add(path)
+            self._stands_at(path)
 
 
 def _name_of(path: str) -> str:

@@ -6,6 +6,7 @@ after a reconnect everything is read anew (fact 24), so a switch's restart needs
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -50,6 +51,12 @@ class SwitchView:
     stale: bool = True
     _marked_at: dict[str, float] = field(default_factory=dict)
     _delay: Delay = field(default_factory=Delay)
+    _said: int | None = None
+
+    def same(self, body: str) -> bool:
+        """Whether `sofia status` says what it said last time, and nothing was heard of or done since that."""
+        said, self._said = self._said, hash(body)
+        return said == self._said and not self.marks
 
     def status(self, status: SofiaStatus, now: float) -> None:
         """Takes a whole `sofia status` in. Names that were not there before are to be read."""
@@ -75,11 +82,12 @@ class SwitchView:
     def read(self, name: str, revision: str | None) -> None:
         """Takes in the revision that read-back gave for a name that is loaded."""
         self.unread.discard(name)
-        self.revisions[name] = revision
+        self.revisions[name] = None if revision is None else sys.intern(revision)  # the text that is wanted, mostly
         self.changed.add(name)
 
     def unfindable(self, name: str, now: float) -> None:
         """No look-up finds this name, though it is listed: all its copies are marked, by somebody else (24b, 24c)."""
+        self._said = None
         copies = Counter(profile for profile, _ in self.rows.get(name, ()))
         if copies:
             self.marks[name] = self.marks.get(name, Counter()) | copies
@@ -102,6 +110,7 @@ class SwitchView:
 
     def forget(self, name: str) -> None:
         """The switch has no gateway of this name any more."""
+        self._said = None
         self.unread.discard(name)
         self.revisions.pop(name, None)
         self.registrations.pop(name, None)
@@ -110,6 +119,7 @@ class SwitchView:
 
     def killed(self, name: str, now: float) -> None:
         """`killgw` of this name was answered with +OK: the copy that look-ups found is marked (fact 14)."""
+        self._said = None
         live = self._live(name)
         if live:
             self.marks.setdefault(name, Counter())[live[0][0]] += 1
@@ -119,6 +129,7 @@ class SwitchView:
 
     def loaded_anew(self, name: str, profile: str, revision: str, *, registers: bool, now: float) -> None:
         """Read-back proved a new copy of this name."""
+        self._said = None
         state = "UNREGED" if registers else "NOREG"
         self.rows.setdefault(name, []).insert(0, (self.profile_of(profile), state))
         self.read(name, revision)
@@ -149,6 +160,7 @@ class SwitchView:
 
     def event(self, event: GatewayEvent, now: float) -> None:
         """Takes a gateway event in (fact 22)."""
+        self._said = None
         name = event.gateway
         if event.kind == "state":
             self._state(event, now)
@@ -216,8 +228,11 @@ class SwitchView:
 
     def _live(self, name: str) -> list[tuple[str, str]]:
         """Rows of this name without the marked copies, which are the oldest of their profile."""
+        marks = self.marks.get(name)
+        if marks is None:
+            return self.rows.get(name, [])
         live = list(self.rows.get(name, ()))
-        for profile, count in self.marks.get(name, Counter()).items():
+        for profile, count in marks.items():
             for _ in range(count):
                 for index in range(len(live) - 1, -1, -1):
                     if live[index][0] == profile:
