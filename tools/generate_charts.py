@@ -1,6 +1,6 @@
 """Writes what is generated in charts/, and from charts/ in manifests/: each right and each policy has one source.
 
-In: VERSION, crds/, the charts, and Helm for manifests/. Out: the files; with `--check` nothing is written, and exit
+In: VERSION, the charts, and Helm for manifests/. Out: the files; with `--check` nothing is written, and exit
 code 1 says that one is stale. Without Helm (`make controlplane`) manifests/ is left out, and that is said.
 """
 
@@ -254,8 +254,6 @@ def of_charts() -> Iterator[tuple[Path, str]]:
         readme = (chart / "README.md").read_text("utf-8")
         before, _, rest = readme.partition(_BEGIN)
         yield chart / "README.md", f"{before}{_BEGIN}\n{table(values)}\n{_END}{rest.partition(_END)[2]}"
-    for crd in sorted((ROOT / "crds").glob("*.yaml")):
-        yield OPERATOR / "files" / "crds" / crd.name, crd.read_text("utf-8")
     yield OPERATOR / "files" / "dashboard.json", dashboard()
 
 
