@@ -88,6 +88,11 @@ class Lease:
         """Whether we lead now."""
         return _now() < self._deadline
 
+    @property
+    def of_another(self) -> bool:
+        """Whether another one had it when it was last looked at."""
+        return bool(self._holder) and self._holder != self.identity
+
     async def acquire(self) -> None:
         """Returns when we lead. Goes on through failures of the API server.
 

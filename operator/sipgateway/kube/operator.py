@@ -63,6 +63,7 @@ class Operator:
     metrics: Metrics = field(default_factory=Metrics)
     _term: Term | None = None
     _state: str | None = "starting"
+    _asked: Lease | None = None  # while the Lease is asked for
     _told: str = ""
 
     async def run(self) -> int:
@@ -137,13 +138,15 @@ class Operator:
         return end
 
     async def _acquire(self, lease: Lease) -> None:
-        self._state = None  # a replica that waits for the Lease is as ready as it can be
+        self._state, self._asked = "asking for the Lease", lease
         try:
             await lease.acquire()
         except ApiError as error:
             where = f"{self.options.lease_namespace}/{self.options.lease_name}"
             what = f"Lease {where} may not be used: {error.message}."
             raise SipgwError(codes.LEASE_FORBIDDEN.because("", what)) from None
+        finally:
+            self._asked = None
 
     def _lease(self, api: Api) -> Lease:
         seconds = self.options.lease_seconds
@@ -188,7 +191,11 @@ class Operator:
         self._told = what
 
     def _ready(self) -> str | None:
-        return self._state if self._term is None else self._term.in_the_way()
+        if self._term is not None:
+            return self._term.in_the_way()
+        if self._asked is not None and self._asked.of_another:
+            return None  # a replica that waits for the Lease of another one is as ready as it can be
+        return self._state
 
 
 async def crds_there(api: Api) -> bool:
