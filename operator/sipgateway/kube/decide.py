@@ -42,6 +42,7 @@ class Action(enum.Enum):
     DELETE = "delete"
     WAIT = "wait"  # another ConfigMap still carries the name; its change brings the next look
     SEEK_KEYS = "seek keys"  # none are known: they are asked for by name, and made when there never were any
+    KEEP = "keep"  # refused, and somebody changed what is there, or nobody has looked at it yet
     RESEAL = "reseal"  # refused, so only the ConfigMap itself still has the values for a new seal key
     CLEAR = "clear"  # the SipGateway is gone: its ConfigMap goes, once a GET says so too
 
@@ -54,7 +55,7 @@ class Decision:
         body: what to write.
         before: the ConfigMap as it was known; a write or a deletion is of exactly that one.
         drift: whether somebody else changed or deleted it.
-        first: whether this is the first look since the start: what another release wrote may mean the same.
+        first: whether none of ours was seen or written since the start: what another release wrote may mean the same.
     """
 
     action: Action
@@ -113,12 +114,6 @@ def _decide(world: World, record: GatewayRecord, before: ConfigMapRecord | None)
     if not world.trusts(fleet, keys.keys.revision.key_id):
         judged(failure=keys_replaced(fleet, keys.keys.revision.key_id, world.signed_with(fleet)))
         return Decision(Action.NOTHING, record, None, before)
-    others = world.holders(record.name) - {record.key}
-    if others:
-        judged()
-        if before is not None and world.is_swapped(record.key):
-            return Decision(Action.DELETE, record, None, before)  # names are swapped: one of them makes room
-        return Decision(Action.WAIT, record, None, before)
     try:
         body = configmap.build(
             effective,
@@ -136,10 +131,14 @@ def _decide(world: World, record: GatewayRecord, before: ConfigMapRecord | None)
     if before is not None and before.digest == desired:
         record.published = desired
         return Decision(Action.NOTHING, record, body, before)
+    if world.holders(record.name) - {record.key}:
+        if before is not None and before.name != record.name and world.is_swapped(record.key):
+            return Decision(Action.DELETE, record, None, before)  # names are swapped: one of them makes room
+        return Decision(Action.WAIT, record, None, before)
     if record.leaving:
         return Decision(Action.NOTHING, record, None, before)  # the garbage collector is at work; it goes in a moment
     drift = record.published == desired
-    return Decision(Action.WRITE, record, body, before, drift, first=verdict is None)
+    return Decision(Action.WRITE, record, body, before, drift, first=not record.published)
 
 
 def body_digest(body: configmap.Body, owner: str) -> bytes:
@@ -192,12 +191,17 @@ def _held(world: World, record: GatewayRecord, before: ConfigMapRecord | None) -
     """A refused SipGateway keeps what it was last good for, unless the name of that belongs to another one by now."""
     if before is None or before.name is None:
         return Decision(Action.NOTHING, record, None, before)
+    if before.owner not in {"", record.uid}:
+        return Decision(Action.DELETE, record, None, before)
+    if before.digest != record.published:
+        return Decision(Action.KEEP, record, None, before)
     winner = _winner(world, before.name)
     if winner is not None and winner.key != record.key:
         return Decision(Action.DELETE, record, None, before)
-    keys = world.keys.get(before.name.fleet)
-    sealed_otherwise = keys is not None and keys.keys is not None and set(before.seals) - {keys.keys.active}
-    return Decision(Action.RESEAL if sealed_otherwise else Action.NOTHING, record, None, before)
+    found = world.keys.get(before.name.fleet)
+    keys = None if found is None else found.keys
+    behind = keys is not None and before.signed == keys.revision.key_id and set(before.seals) - {keys.active}
+    return Decision(Action.RESEAL if behind else Action.NOTHING, record, None, before)
 
 
 def _lost(sip: SipGateway, winner: GatewayRecord) -> Finding:

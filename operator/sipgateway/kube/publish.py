@@ -100,6 +100,8 @@ class Publisher:
                 return await self._write(decision)
             case Action.RESEAL:
                 return await self._reseal(decision)
+            case Action.KEEP:
+                return await self._keep(decision)
             case Action.DELETE:
                 return await self._delete(key, decision)
             case Action.CLEAR:
@@ -115,6 +117,8 @@ class Publisher:
             raise ValueError("a write needs a record and a body")
         if decision.first and decision.before is not None and await self._means_the_same(record, body, decision):
             return Outcome()
+        if decision.drift and decision.before is None and not await self._is_wanted(record):
+            return _AGAIN  # the garbage collector was faster than the news that its SipGateway is gone
         name = Name(record.name.fleet, body.target.gateway)
         self.world.reserve(name, record.key)
         try:
@@ -183,8 +187,7 @@ class Publisher:
         if found is None:
             return _AGAIN
         meta = found["metadata"]
-        if controller_uid(meta) != record.uid and not self._verifies(found, record.key, record.name.fleet):
-            self.world.disown(record.key, meta["uid"])
+        if controller_uid(meta) != record.uid and not self._is_made_by_us(found, record.key, record.name.fleet):
             what = f"ConfigMap {record.key.namespace}/{body.name} was not made by sipgateway."
             return Outcome(done=False, recheck=10.0, failure=codes.CONFIG_MAP_FOREIGN.because("", what))
         if found.get("immutable") is True:
@@ -194,12 +197,17 @@ class Publisher:
         wanted["data"] = dict.fromkeys(found.get("data") or {}) | wanted["data"]
         return await self._patch(record.key, wanted)
 
-    def _verifies(self, found: Obj, key: Key, fleet: FleetId) -> bool:
-        """Whether a ConfigMap was made with the keys of the fleet of its label, or of this one when that is lost."""
+    def _is_made_by_us(self, found: Obj, key: Key, fleet: FleetId) -> bool | None:
+        """Whether a ConfigMap was made with the keys of the fleet of its label, or of this one when that is lost.
+
+        If not, it is disowned; None when that cannot be said, for want of keys.
+        """
         switch = (found["metadata"].get("labels") or {}).get(LABEL_SWITCH) or fleet.switch
-        keys = self.world.keys.get(FleetId(key.namespace, switch))
-        if keys is None or keys.keys is None:
-            return False
+        fleet = FleetId(key.namespace, switch)
+        record = self.world.keys.get(fleet)
+        keys = None if record is None else record.keys
+        if keys is None or not self.world.trusts(fleet, keys.revision.key_id):
+            return None
         try:
             configmap.verify(
                 found.get("data") or {},
@@ -207,9 +215,10 @@ class Publisher:
                 namespace=key.namespace,
                 name=configmap.config_map_name(key.name),
                 switch=switch,
-                keys=keys.keys,
+                keys=keys,
             )
         except configmap.PublishedError:
+            self.world.disown(key, found["metadata"]["uid"])
             return False
         return True
 
@@ -243,6 +252,30 @@ class Publisher:
         current = self.world.gateways.get(record.key)
         if current is not None and current.uid == record.uid:
             current.published = found.digest
+
+    async def _keep(self, decision: Decision) -> Outcome:
+        """Sees whether what a refused SipGateway has is its last good version; gives that its owner back."""
+        record, before = decision.record, decision.before
+        if record is None or before is None or before.fleet is None:
+            raise ValueError("to be kept, it must be there")
+        found = await self._find(record.key)
+        if found is None or found["metadata"]["resourceVersion"] != before.version:
+            await self._look(record.key)
+            return _AGAIN
+        ours = self._is_made_by_us(found, record.key, before.fleet)
+        if ours is None:
+            return Outcome()  # the keys are missing: their coming back brings the next look
+        if not ours:
+            return _AGAIN
+        if before.owner == record.uid:
+            record.published = before.digest
+            return _AGAIN
+        meta: Obj = {"resourceVersion": before.version, "ownerReferences": [_owner(record)]}
+        stored = await self._patch(record.key, {"metadata": meta})
+        if isinstance(stored, Outcome):
+            return stored
+        self._stored(record, stored)
+        return Outcome(restored=True)
 
     async def _reseal(self, decision: Decision) -> Outcome:
         """Seals a last good version with the active key. Only its own seals still have the values."""
@@ -303,8 +336,8 @@ class Publisher:
             return Outcome()
         self.world.make_room(key, begun=True)
         try:
-            if before.owner != record.uid and not await self._is_ours(key, before.uid):
-                return Outcome(done=False, look_again=True)
+            if not before.owner and not await self._is_ours(key, before.uid):
+                return Outcome()
             await self._remove(key, before.uid, before.version)
         finally:
             self.world.make_room(key, begun=False)
@@ -315,29 +348,37 @@ class Publisher:
 
     async def _clear(self, key: Key, decision: Decision) -> Outcome:
         """The ConfigMap of a SipGateway that is gone, when a GET says so too: not being listed is no evidence."""
-        try:
-            found = await self.api.get(f"/apis/{API_VERSION}/namespaces/{key.namespace}/{PLURAL}/{key.name}")
-        except ApiError as error:
-            if not (error.not_found and error.is_status):
-                raise
-        else:
-            self.world.take_gateway(found)
-            return Outcome()
+        found = await self._sipgateway(key)
         before = decision.before
-        if before is not None and (before.owner or await self._is_ours(key, before.uid)):
+        if found is not None:
+            self.world.take_gateway(found)
+        elif before is not None and (before.owner or await self._is_ours(key, before.uid)):
             await self._remove(key, before.uid, before.version)
         return Outcome()
 
-    async def _is_ours(self, key: Key, uid: str) -> bool:
-        """Whether a ConfigMap that no SipGateway owns, or another one, was made by us. If not, it is disowned."""
+    async def _is_wanted(self, record: GatewayRecord) -> bool:
+        """Whether the SipGateway is there and is not being deleted; if not, the world is told."""
+        found = await self._sipgateway(record.key)
+        if found is None:
+            self.world.drop_gateway(record.key, record.uid)
+            return False
+        self.world.take_gateway(found)
+        return found["metadata"]["uid"] == record.uid and not found["metadata"].get("deletionTimestamp")
+
+    async def _sipgateway(self, key: Key) -> Obj | None:
+        try:
+            return await self.api.get(f"/apis/{API_VERSION}/namespaces/{key.namespace}/{PLURAL}/{key.name}")
+        except ApiError as error:
+            if error.not_found and error.is_status:
+                return None
+            raise
+
+    async def _is_ours(self, key: Key, uid: str) -> bool | None:
+        """Whether a ConfigMap that no SipGateway owns was made by us; None when that cannot be said."""
         found = await self._find(key)
         if found is None or found["metadata"]["uid"] != uid:
             return False
-        switch = (found["metadata"].get("labels") or {}).get(LABEL_SWITCH, "")
-        ours = bool(controller_uid(found["metadata"])) or self._verifies(found, key, FleetId(key.namespace, switch))
-        if not ours:
-            self.world.disown(key, uid)
-        return ours
+        return self._is_made_by_us(found, key, FleetId(key.namespace, ""))
 
     async def _remove(self, key: Key, uid: str, version: str) -> None:
         try:

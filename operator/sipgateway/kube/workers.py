@@ -178,7 +178,7 @@ class Workers:
             return
         if record is None and key not in self.world.config_maps:
             self._fleet_of.pop(key, None)
-        if decision.action in {Action.WRITE, Action.RESEAL, Action.DELETE, Action.CLEAR}:
+        if decision.action not in {Action.NOTHING, Action.WAIT}:
             self.metrics.reconcile_seconds.observe(asyncio.get_running_loop().time() - since)
             generation = record.generation if record is not None else 0
             log.info(

@@ -149,9 +149,15 @@ class World:
         if len(claims) == 1 and held <= claims:  # nobody to compare with: whether it is refused is its own business
             only = self.gateways[next(iter(claims))]
             return None if only.suspend else only
-        asking = [r for r in (self.gateways[k] for k in claims) if r.key in held or not (r.leaving or refused(r))]
-        holding = [r for k in held if (r := self.gateways.get(k)) is not None and r.name != name and refused(r)]
+        good = {k for k in held if self._is_good(k)}
+        asking = [r for r in (self.gateways[k] for k in claims) if r.key in good or not (r.leaving or refused(r))]
+        holding = [r for r in (self.gateways[k] for k in good) if r.name != name and refused(r)]
         return min((r for r in (*asking, *holding) if not r.suspend), key=lambda r: (r.age, r.key), default=None)
+
+    def _is_good(self, key: Key) -> bool:
+        """Whether the ConfigMap of a SipGateway is its own, and none that somebody changed since."""
+        record, found = self.gateways.get(key), self.config_maps[key]
+        return record is not None and found.owner == record.uid and record.published in {b"", found.digest}
 
     def holders(self, name: Name) -> frozenset[Key]:
         """The SipGateways (gone ones too) whose ConfigMaps carry this gateway name now, or are about to."""
@@ -327,6 +333,9 @@ class World:
         if before is not None and before.uid == found.uid and int(found.version) <= int(before.version):
             return
         self.keys[fleet] = found
+        for foreign in [c for c in self.config_maps.values() if c.foreign and c.fleet == fleet]:
+            self.set_config_map(replace(foreign, foreign=False))  # with these keys it may prove to be ours
+            self.hint(foreign.key, True)
         self._hint_all(self._affected(fleet))
 
     def no_keys(self, fleet: FleetId, finding: Finding) -> None:
