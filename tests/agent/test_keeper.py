@@ -199,7 +199,7 @@ async def test_a_gateway_that_somebody_loads_in_another_version_is_put_right(tmp
         one.path(gateway).write_bytes(render(gateway, f"1-{one.key.key_id}-{'0' * 32}"))
         await one.api(f"sofia profile external killgw {gateway.name}")
         await one.api("sofia profile external rescan")
-        one.keeper._resync_at = 0.0
+        one.keeper._resync.at = 0.0
         await one.until(lambda: len(one.told("proved", "a")) >= 2 and one.keeper.converged)
         assert await one.proves(gateway)
         assert one.path(gateway).read_bytes() == text

@@ -8,53 +8,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable, Iterable, Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from sipgateway.agent.aim import Aim
-from sipgateway.agent.executor import Executor, Result, profile_not_running, switch_config_broken
+from sipgateway.agent.choice import Choice
+from sipgateway.agent.executor import Executor, Result, switch_config_broken
 from sipgateway.agent.files import ConfFolder
+from sipgateway.agent.filing import Filing
 from sipgateway.agent.gate import Gate
 from sipgateway.agent.lastgood import LastGood
+from sipgateway.agent.moves import Moves, leaving
 from sipgateway.agent.report import Report
+from sipgateway.agent.resync import RESYNC, Resync
 from sipgateway.agent.settling import Settling
 from sipgateway.agent.store import Desired, Store
 from sipgateway.agent.tree import Tree
 from sipgateway.agent.trouble import Trouble
-from sipgateway.agent.view import SwitchView
+from sipgateway.agent.view import EVENTS, SwitchView
 from sipgateway.errors import Finding, SipgwError, StorageError, SwitchError
 from sipgateway.esl.client import Client, EventsLost
 from sipgateway.esl.replies import parse_gateway_event
 from sipgateway.reconcile.backoff import Pace
 from sipgateway.reconcile.plan import Kind, Plan, Problem, ProblemKind, Step, batch, plan
-from sipgateway.reconcile.registration import Verdict
 
 __all__ = ["Desired", "Keeper"]
-
-#: CUSTOM events that the keeper listens to (facts 22, 30, 35).
-EVENTS = (
-    "sofia::gateway_add",
-    "sofia::gateway_delete",
-    "sofia::gateway_state",
-    "sofia::gateway_invalid_digest_req",
-    "sofia::profile_start",
-)
-
-#: Seconds between looks at `sofia status` and at our files, which correct whatever events missed; more where they take
-#: more than this share of a core, up to a limit.
-RESYNC = 10.0
-_SHARE, _RESYNC_MOST = 0.002, 120.0
-
-#: Each so many such looks all gateways are compared anew, those too of which nothing was seen to change.
-_WHOLE = 6
-
-#: Seconds between tries of files that could not be written; a hint tries at once.
-STORAGE_RETRY = 2.0
-
-#: Verdicts that are on the way to another, or follow from the manifest.
-_NO_NEWS = frozenset({Verdict.PENDING, Verdict.NOT_WANTED})
 
 #: A pass that found nothing to do is followed by at least this pause, whatever seems to be due.
 _LEAST = 0.02
@@ -75,6 +53,7 @@ class Keeper:
         desired: what is wanted.
         holding: what the switch is held to: `desired`, with the last good version of what the switch refused.
         trouble: what is wrong with which gateway.
+        filing: brings the files in line.
         settling: replaced gateways whose binding is still to be made sure of (fact 17).
     """
 
@@ -86,7 +65,6 @@ class Keeper:
     view: SwitchView = field(default_factory=SwitchView)
     settling: Settling = field(default_factory=Settling)
     connected: bool = False
-    storage: Finding | None = None
     tree: Tree = field(default_factory=Tree)
     passes: int = 0
     desired: Desired = field(default_factory=Desired)
@@ -94,17 +72,15 @@ class Keeper:
     store: Store = field(init=False)
     last_good: LastGood = field(init=False)
     trouble: Trouble = field(init=False)
+    filing: Filing = field(init=False)
     _dirty: set[str] = field(default_factory=set)
     _all: bool = True
     _known: set[str] = field(default_factory=set)
     _aim: Aim = field(default_factory=Aim)
     _pace: Pace = field(default_factory=Pace)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
-    _resync_at: float = 0.0
-    _resyncs: int = 0
-    _moving: dict[str, tuple[str, str]] = field(default_factory=dict)
-    _unasked: set[str] = field(default_factory=set)
-    _written: Desired | None = None
+    _resync: Resync = field(default_factory=Resync)
+    _moves: Moves = field(default_factory=Moves)
     _start: str | None = None
     _recovered: bool = False
     _urgent: bool = False
@@ -115,6 +91,7 @@ class Keeper:
         self.store = Store(self.folder)
         self.last_good = LastGood(self.store, self.ours)
         self.trouble = Trouble(self.report)
+        self.filing = Filing(self.store, self.last_good, self.report)
 
     def want(self, desired: Desired) -> None:
         """Takes in what is wanted from now on, and looks at once."""
@@ -139,13 +116,18 @@ class Keeper:
         return self.trouble.failures
 
     @property
+    def storage(self) -> Finding | None:
+        """Why not all files could be written; None when they could."""
+        return self.filing.trouble
+
+    @property
     def converged(self) -> bool:
         """Whether nothing is in progress: what is wanted is proved, but for versions that the switch refused."""
         return (
             self._idle
             and self.connected
             and self.failures.keys() <= self.last_good.refusals.keys()
-            and not (self.settling or self._aim.waiting or self._moving or self.gate.closed_to or self.storage)
+            and not (self.settling or self._aim.waiting or self._moves or self.gate.closed_to or self.storage)
         )
 
     async def idle(self) -> None:
@@ -156,18 +138,8 @@ class Keeper:
     async def write_files(self) -> None:
         """Brings the folder in line without a switch, so that a switch that starts later starts with everything."""
         await self._recover()
-        if self._written is self.holding and self.storage is None:
-            return
-        self._written = self.holding
-        try:
-            kept = self.store.elsewhere(self.holding)
-        except StorageError as error:
-            self._no_storage(error)
-            return
         taken = {n for n, p in self.problems.items() if p.kind is ProblemKind.NAME_TAKEN}
-        self._unasked |= await self._store(
-            self.holding, None, kept=kept | taken, leaving=frozenset(), withdrawn=self.last_good.withdrawn
-        )
+        await self.filing.ahead(self.holding, taken)
 
     async def keep(self, client: Client) -> None:
         """Keeps the switch behind this connection until the connection fails.
@@ -179,7 +151,7 @@ class Keeper:
         self.view = SwitchView(ticks=self.view.ticks, answers=self.view.answers)
         self._aim = Aim()
         self.gate.begun.clear()
-        self._moving.clear()
+        self._moves = Moves()
         self._all = True
         executor = Executor(client, self.view)
         await client.subscribe(EVENTS)
@@ -188,6 +160,7 @@ class Keeper:
             self._try_again(tuple(self.last_good.refusals))  # a switch that was started anew may have what it needs
         self._start = start
         self.connected = True
+        self.filing.connected()
         listener = asyncio.create_task(self._listen(client))
         try:
             while True:
@@ -207,7 +180,6 @@ class Keeper:
         finally:
             self.connected = False
             self._idle = False
-            self._written = None
             listener.cancel()
             with contextlib.suppress(asyncio.CancelledError, SipgwError):
                 await listener
@@ -224,14 +196,9 @@ class Keeper:
                 continue
             before = self.view.registrations.get(gateway.gateway)
             self.view.event(gateway, _now())
-            after = self.view.registrations.get(gateway.gateway)
-            if (
-                gateway.gateway in self.desired.wanted
-                and after is not None
-                and after.verdict not in _NO_NEWS
-                and (before is None or before.verdict is not after.verdict)
-            ):
-                self.report(Report.registration(gateway.gateway, after))
+            news = Report.news(gateway.gateway, before, self.view.registrations.get(gateway.gateway))
+            if news is not None and gateway.gateway in self.desired.wanted:
+                self.report(news)
             if gateway.kind == "profile_start":
                 self._try_again(
                     n
@@ -252,33 +219,34 @@ class Keeper:
 
     async def _pass(self, executor: Executor) -> float:
         """Looks once and does what can be done now. Returns how long to wait for the next look, in seconds."""
-        now, began = _now(), time.process_time()
+        now = _now()
         self._idle = self._urgent = False
         self._try_again(self.last_good.due(now))
-        if resync := now >= self._resync_at:
-            self._resync()
+        if resync := self._resync.due(now):
+            self._look_again()
         if self.view.stale or self.view.unread:
             await executor.refresh()
-        desired, whole, names = self.holding, self._all or resync or self.storage is not None, self._looked_at()
+        desired, whole, names = self.holding, self._all or resync, self._looked_at()
         todo = self._plan(desired, names)
-        taken = {p.name for p in todo.problems if p.kind is ProblemKind.NAME_TAKEN}
-        self._choose(todo)
-        await self._store(
+        waits_for = (self.view, self.trouble, self.last_good, self._moves, self.settling, self.gate, self.filing)
+        choice = Choice(desired, *waits_for, _now())
+        choice.close(todo)
+        await self.filing.sync(
             desired,
             None if whole else names,
             # Anybody's rescan would load the file of one that must not register yet.
-            kept=(taken - self._unasked) | {s.name for s in todo.moves} | self.gate.paced,
-            leaving=self._leaving(desired),
-            withdrawn=self.last_good.withdrawn | (taken & self._unasked),
+            kept={s.name for s in todo.moves} | self.gate.paced,
+            leaving=leaving(self.view, desired.wanted),
+            taken={p.name for p in todo.problems if p.kind is ProblemKind.NAME_TAKEN},
         )
-        steps, timed, moves, removals = (self._allowed(desired, group) for group in todo.groups)
-        moves = [s for s in moves if self._has_target(s)]
+        steps, timed, moves, removals = map(choice.allowed, todo.groups)
+        moves = choice.with_target(moves)
         if not await self._readable(executor, [*moves, *steps], timed, removals):
             await self._withdraw(executor, desired, todo)
             steps, timed, moves, removals = [], [], [], []
         due, wait = await self._aim.due(executor, timed, RESYNC)
         loads, more = batch([*steps, *due])
-        self.gate.sent([*loads, *moves], view=self.view, registrar=self._registrar, now=_now())
+        choice.sent([*loads, *moves], _now())
         if loads:
             self._take(await executor.load(loads), executor, _now() - now)
             if self.tree.broken:
@@ -286,9 +254,9 @@ class Keeper:
         if moves:
             moves, more_moves = batch(moves)
             more = more or more_moves
-            leave = self.view.loaded(s.name for s in moves)
+            left = {name: have.profiles[0] for name, have in self.view.loaded(s.name for s in moves).items()}
             await executor.vacate(moves)
-            self._moving.update({s.name: (s.why, leave[s.name].profiles[0]) for s in moves if s.name in leave})
+            self._moves.begin(moves, left)
         if removals:
             started = _now()
             self._take(await executor.remove(removals), executor, _now() - started)
@@ -299,15 +267,12 @@ class Keeper:
             await asyncio.to_thread(self.last_good.save)
         worked = bool(loads or moves or removals or settled)
         if resync and not worked:
-            took = time.process_time() - began
-            self._resync_at = now + max(RESYNC, min(took / _SHARE, _RESYNC_MOST))
+            self._resync.done(now)
         return await self._rest(0.0 if more else min(wait, self._patience(now)), worked=worked)
 
-    def _resync(self) -> None:
+    def _look_again(self) -> None:
         """Looks at what no event may have told of."""
-        self._resync_at = _now() + RESYNC
-        self._resyncs += 1
-        self._all = self._all or self._resyncs % _WHOLE == 0
+        self._all = self._all or self._resync.whole
         self.view.stale = True
         self.store.forget()
         again = (n for n in self.holding.wanted if n in self.view.rows and self.view.revisions.get(n) is None)
@@ -346,10 +311,8 @@ class Keeper:
     def _patience(self, now: float) -> float:
         """Seconds until something is due that no event announces."""
         refused = (refusal.until for refusal in self.last_good.refusals.values())
-        until = [self._resync_at, *self.trouble.moments(now), *self.settling.moments(now), *refused]
-        until += self.gate.moments(now)
-        if self.storage is not None:
-            until.append(now + STORAGE_RETRY)
+        until = [self._resync.at, *self.trouble.moments(now), *self.settling.moments(now), *refused]
+        until += [*self.gate.moments(now), *self.filing.moments(now)]
         if self.tree.broken and self.failures:
             until.append(self.tree.tried_again_at)
         return max(min(until) - now, _LEAST)
@@ -376,8 +339,8 @@ class Keeper:
             adopt=self.adopt,
             unadopted=self.last_good.unadopted,
         )
-        self._moving = {name: move for name, move in self._moving.items() if name in desired.wanted}
-        todo = replace(todo, now=tuple(map(self._worded, todo.now)))
+        self._moves.review(desired.wanted)
+        todo = replace(todo, now=tuple(self._moves.worded(self.last_good.worded(s, self.view)) for s in todo.now))
         self.trouble.take(todo.problems, _now())
         wrong = {s.name for s in todo.steps}
         self._dirty |= wrong | {p.name for p in todo.problems}
@@ -389,92 +352,13 @@ class Keeper:
                 self._right(desired, name)
         return todo
 
-    def _worded(self, step: Step) -> Step:
-        """A step that ends what another began, in the words of that."""
-        if step.name in self.last_good.refusals:
-            why = "the switch did not take its new version; the last good one is put back"
-            registered = step.registers and self.view.marked(step.name)
-            return replace(step, kind=Kind.REPAIR, registered=registered, why=why)
-        if step.name in self._moving:
-            return replace(step, kind=Kind.REPLACE, why=self._moving[step.name][0])
-        return step
-
     def _right(self, desired: Desired, name: str) -> None:
         """This gateway is as it is wanted, or is not there and not wanted: what was before is not needed any more."""
         if name in desired.wanted:
             self._known.add(name)
-            self._unasked.discard(name)
+            self.filing.unasked.discard(name)
         if name in desired.wanted or desired.removable(name):
             self.last_good.proved(name)
-
-    def _allowed(self, desired: Desired, steps: tuple[Step, ...]) -> list[Step]:
-        """The steps that need not wait, neither for a retry nor for their file: a rescan loads what stands there."""
-        now = _now()
-        return [
-            s
-            for s in steps
-            if self.trouble.may(s.name, now)
-            and s.name not in self.gate.closed_to
-            and (self.storage is None or self.store.holds(desired, s))
-            and (s.kill or not self.view.leaving(s.name, s.profile))
-            and not self.last_good.in_vain(s)  # no flapping
-        ]
-
-    def _choose(self, todo: Plan) -> None:
-        """Decides which must wait for their second or their turn; the second half of a move and a put-back never do."""
-        now = _now()
-        self.gate.end(self.view, self.settling, self.holding.wanted.__contains__, now)
-        steps, timed, moves, _ = ([s for s in group if self.trouble.may(s.name, now)] for group in todo.groups)
-        steps = [s for s in steps if s.name not in self._moving and s.name not in self.last_good.refusals]
-        self.gate.choose(steps, timed, moves, view=self.view, registrar=self._registrar, now=now)
-
-    def _registrar(self, name: str) -> str:
-        wanted = self.holding.wanted.get(name)
-        return "" if wanted is None else wanted.registrar
-
-    def _has_target(self, step: Step) -> bool:
-        """Whether a move has where to go: without that profile the gateway would only be lost."""
-        if step.profile in self.view.profiles:
-            return True
-        self.trouble.failed(step.name, profile_not_running(step))
-        self.trouble.later(step.name, _now())
-        return False
-
-    def _leaving(self, desired: Desired) -> frozenset[str]:
-        """Wanted names whose old copy, on another profile, is marked and still there."""
-        wanted = desired.wanted
-        return frozenset(n for n in self.view.marks if n in wanted and self.view.leaving(n, wanted[n].profile))
-
-    async def _store(
-        self,
-        desired: Desired,
-        names: list[str] | None,
-        *,
-        kept: AbstractSet[str],
-        leaving: AbstractSet[str],
-        withdrawn: AbstractSet[str],
-    ) -> set[str]:
-        """Brings the files of these names in line. Returns those that had no file before."""
-        try:
-            new = await asyncio.to_thread(
-                self.store.sync,
-                desired,
-                names,
-                kept=kept,
-                leaving=leaving,
-                withdrawn=withdrawn,
-                dropped=self.last_good.dropped,
-            )
-        except StorageError as error:
-            self._no_storage(error)
-            return set()
-        self.storage = None
-        return new
-
-    def _no_storage(self, error: StorageError) -> None:
-        if self.storage != error.finding:
-            self.report(Report.failure("", error.finding))
-        self.storage = error.finding
 
     def _take(self, results: list[Result], executor: Executor, seconds: float) -> None:
         now = _now()
@@ -484,7 +368,7 @@ class Keeper:
             if result.finding is not None:
                 self._not_taken(step, result.finding, now)
                 continue
-            self._moving.pop(name, None)
+            self._moves.end(name)
             refusal = self.last_good.refusals.get(name)
             self.trouble.over(name, None if refusal is None else refusal.finding)
             if step.kind is Kind.REMOVE:
@@ -500,7 +384,7 @@ class Keeper:
         """A step failed: it is tried again later, or the last good version takes its place at once."""
         before = self.last_good.refusals.get(step.name)
         self.trouble.later(step.name, now)
-        left = self._moving.get(step.name, ("", ""))[1]
+        left = self._moves.left(step.name)
         self.trouble.failed(step.name, self.last_good.not_taken(step, why, self.desired, left, now))
         if self.last_good.refusals.get(step.name) is not before:
             self._put_back([step.name])
@@ -511,13 +395,12 @@ class Keeper:
         try:
             found = await self.tree.breakers(executor, self.store, desired, todo.steps)
         except StorageError as error:
-            self._no_storage(error)
+            self.filing.failed(error)
             self._all = True
             return
         for step in found:
-            left = self._moving.get(step.name, ("", ""))[1]
-            said = self.last_good.breaks(step, words, self.desired, left, _now())
-            self.trouble.failed(step.name, said)
+            left = self._moves.left(step.name)
+            self.trouble.failed(step.name, self.last_good.breaks(step, words, self.desired, left, _now()))
         if found:
             self.trouble.soon([n for n, f in self.failures.items() if f.code == "SwitchConfigBroken"])
             self._put_back(step.name for step in found)
@@ -525,7 +408,7 @@ class Keeper:
     def _put_back(self, names: Iterable[str]) -> None:
         """The trunks of these names are down, or not what they should be, until another version is there: at once."""
         for name in names:
-            self._moving.pop(name, None)
+            self._moves.end(name)
             if name in self.last_good.refusals:
                 self.trouble.soon([name])
         self._urgent = True
@@ -549,7 +432,7 @@ class Keeper:
         try:
             await asyncio.to_thread(self.last_good.recover, self.desired, _now())
         except StorageError as error:
-            self._no_storage(error)
+            self.filing.failed(error)
         for name, refusal in self.last_good.refusals.items():
             self.trouble.failed(name, refusal.finding)
         self._hold()

@@ -16,8 +16,9 @@ from urllib.parse import unquote
 
 from sipgateway.agent.refusal import Good, Refusal, file_breaks_switch, good_of, new_version_refused
 from sipgateway.agent.store import Desired, Store
+from sipgateway.agent.view import SwitchView
 from sipgateway.errors import Finding, StorageError
-from sipgateway.reconcile.plan import Step
+from sipgateway.reconcile.plan import Kind, Step
 from sipgateway.reconcile.state import Wanted
 from sipgateway.render.layout import file_name
 
@@ -122,6 +123,14 @@ class LastGood:
         if desired.revision_of(name) == revision:
             self._refuse(name, revision, finding, good, now)
         return finding
+
+    def worded(self, step: Step, view: SwitchView) -> Step:
+        """A step that puts the last good version back, as such. Its own old copy may still be un-registering (16)."""
+        if step.name not in self.refusals:
+            return step
+        why = "the switch did not take its new version; the last good one is put back"
+        registered = step.registers and view.marked(step.name)
+        return replace(step, kind=Kind.REPAIR, registered=registered, why=why)
 
     def proved(self, name: str) -> None:
         """The version that is wanted of this name is loaded, or none is: what was before it is not needed any more."""

@@ -9,6 +9,9 @@ from sipgateway.reconcile.plan import Problem, Step
 from sipgateway.reconcile.registration import ADVICE, Registration, Verdict
 from sipgateway.reconcile.state import Wanted
 
+#: Verdicts that are on the way to another, or follow from the manifest.
+_NO_NEWS = frozenset({Verdict.PENDING, Verdict.NOT_WANTED})
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -80,6 +83,13 @@ class Report:
     def settled(name: str) -> Report:
         """The binding of a replaced gateway was made sure of (fact 17)."""
         return Report("info", "settled", name, "sent REGISTER once more, so that the carrier keeps the new binding")
+
+    @staticmethod
+    def news(name: str, before: Registration | None, after: Registration | None) -> Report | None:
+        """What an event made of a registration, if that is worth telling."""
+        if after is None or after.verdict in _NO_NEWS or (before is not None and before.verdict is after.verdict):
+            return None
+        return Report.registration(name, after)
 
     @staticmethod
     def registration(name: str, registration: Registration) -> Report:

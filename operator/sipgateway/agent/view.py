@@ -16,6 +16,15 @@ from sipgateway.reconcile.registration import Registration, Verdict
 from sipgateway.reconcile.state import Loaded, Wanted
 from sipgateway.reconcile.tick import Delay, Tick
 
+#: CUSTOM events that are listened to (facts 22, 30, 35).
+EVENTS = (
+    "sofia::gateway_add",
+    "sofia::gateway_delete",
+    "sofia::gateway_state",
+    "sofia::gateway_invalid_digest_req",
+    "sofia::profile_start",
+)
+
 #: A marked copy is gone within two ticks (fact 14); one that is still listed after this many seconds is a ghost.
 MARK_LIFE = 5.0
 
