@@ -145,9 +145,33 @@ async def _gibberish(_: Request, peer: Peer) -> None:
     await peer.send(b"SSH-2.0-OpenSSH\r\n\r\n")
 
 
-@pytest.mark.parametrize("script", [_no_json, _no_object, _short, _short_chunks, _reset, _hang_up, _gibberish])
+async def _no_name(_: Request, peer: Peer) -> None:
+    await peer.answer(200, {"kind": "Status", "metadata": {}, "status": "Success"})
+
+
+@pytest.mark.parametrize(
+    "script", [_no_json, _no_object, _no_name, _short, _short_chunks, _reset, _hang_up, _gibberish]
+)
 def test_an_answer_that_was_broken_off_may_succeed_later(script: Script) -> None:
     assert error_of(script, get).transient
+
+
+@pytest.mark.parametrize("method", ["create", "patch", "update"])
+def test_what_is_no_object_is_no_answer_to_a_write(method: str) -> None:
+    async def answer(_: Request, peer: Peer) -> None:
+        await peer.answer(200, {})
+
+    assert error_of(answer, lambda api: getattr(api, method)(MAPS, {})).transient
+
+
+def test_what_a_group_offers_is_no_object_and_can_be_read() -> None:
+    async def answer(_: Request, peer: Peer) -> None:
+        await peer.answer(200, {"kind": "APIResourceList", "resources": []})
+
+    async def test(api: Api, _: ScriptedServer) -> None:
+        assert (await api.get("/apis/x/v1"))["resources"] == []
+
+    against(answer, test)
 
 
 def test_a_server_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,12 +203,12 @@ def test_a_server_with_a_certificate_of_somebody_else_is_not_believed(tmp_path: 
     tls.load_cert_chain(pair.certificate, pair.key)
 
     async def answer(_: Request, peer: Peer) -> None:
-        await peer.answer(200, {"kind": "ConfigMap"})
+        await peer.answer(200, config_map("a", 1))
 
     async def test() -> None:
         async with ScriptedServer(answer, tls) as server:
             async with Api(Access(server.url, str(tmp_path / "sipgateway-test-CA.crt"))) as api:
-                assert await api.get("/") == {"kind": "ConfigMap"}
+                assert await api.get("/") == config_map("a", 1)
             async with Api(Access(server.url, str(stranger.certificate))) as api:
                 with pytest.raises(ApiError, match="CERTIFICATE_VERIFY_FAILED"):
                     await api.get("/")
@@ -215,7 +239,7 @@ class Rotated:
 def accepting(token: str) -> Script:
     async def answer(request: Request, peer: Peer) -> None:
         if request.token == token:
-            await peer.answer(200, {"kind": "ConfigMap"})
+            await peer.answer(200, config_map("a", 1))
         else:
             await peer.refuse(401, "Unauthorized")
 
@@ -388,7 +412,7 @@ def test_watches_take_no_connection_away_from_requests() -> None:
         if "watch" in request.query:
             await peer.stream()
             await asyncio.Event().wait()
-        await peer.answer(200, {"kind": "ConfigMap"})
+        await peer.answer(200, config_map("a", 1))
 
     async def test(api: Api, server: ScriptedServer) -> None:
         watches = [asyncio.create_task(all_events(api.watch(MAPS, "1"))) for _ in range(5)]
@@ -419,7 +443,7 @@ def test_a_write_asks_when_it_has_its_connection_and_is_not_sent_when_the_answer
     async def answer(request: Request, peer: Peer) -> None:
         if request.method == "GET":
             await release.wait()
-        await peer.answer(200, {"kind": "ConfigMap"})
+        await peer.answer(200, config_map("a", 1))
 
     async def test(api: Api, server: ScriptedServer) -> None:
         writer = api.guarded(check)
@@ -443,7 +467,7 @@ def test_a_write_asks_when_it_has_its_connection_and_is_not_sent_when_the_answer
 
 def test_a_write_on_a_new_connection_asks_too() -> None:
     async def answer(_: Request, peer: Peer) -> None:
-        await peer.answer(200, {})
+        await peer.answer(200, config_map("a", 1))
 
     def check() -> None:
         raise LostError

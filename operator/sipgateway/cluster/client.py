@@ -46,6 +46,9 @@ _LEFT_ALONE: Final = 30.0
 
 _READS: Final = frozenset({"GET"})
 
+#: Kinds of what a group or the server offers; those have neither a name nor a version.
+_OFFERS: Final = frozenset({"APIResourceList", "APIGroup", "APIGroupList", "APIVersions"})
+
 
 class ApiError(Exception):
     """The API server refused, or could not be reached.
@@ -149,12 +152,12 @@ class Api:
         )
 
     async def get(self, path: str, params: Mapping[str, str] | None = None) -> Obj:
-        """Reads one object.
+        """Reads one object, or what a group offers.
 
         Raises:
             ApiError: it is not there, or cannot be read.
         """
-        return await self._request("GET", path, params=params)
+        return _object(await self._request("GET", path, params=params))
 
     async def create(self, path: str, body: Obj) -> Obj:
         """Creates an object in the collection at `path`; returns it as stored.
@@ -162,7 +165,7 @@ class Api:
         Raises:
             ApiError: it exists already (`conflict`), or was refused.
         """
-        return await self._request("POST", path, body=body)
+        return _object(await self._request("POST", path, body=body))
 
     async def patch(self, path: str, body: Obj, *, kind: str = MERGE, params: Mapping[str, str] | None = None) -> Obj:
         """Patches an object; a `metadata.resourceVersion` in the body makes a late patch a `conflict`.
@@ -170,7 +173,7 @@ class Api:
         Raises:
             ApiError: refused.
         """
-        return await self._request("PATCH", path, body=body, content_type=kind, params=params)
+        return _object(await self._request("PATCH", path, body=body, content_type=kind, params=params))
 
     async def update(self, path: str, body: Obj) -> Obj:
         """Replaces an object as a whole.
@@ -178,7 +181,7 @@ class Api:
         Raises:
             ApiError: refused.
         """
-        return await self._request("PUT", path, body=body)
+        return _object(await self._request("PUT", path, body=body))
 
     async def delete(self, path: str, *, uid: str, version: str | None = None) -> Obj:
         """Deletes exactly the object that was seen; returns a Status, or the object while a finalizer still holds it.
@@ -333,6 +336,15 @@ class Api:
             return await self.access.token.get(refused=refused)
         except (OSError, ValueError, SipgwError) as error:
             raise ApiError(0, "NoToken", f"no token can be read: {error}") from None
+
+
+def _object(answer: Obj) -> Obj:
+    """What was answered, when it is an object: that has a name and a version. Something before the server may lie."""
+    meta = answer.get("metadata")
+    named = isinstance(meta, dict) and meta.get("name") and meta.get("resourceVersion")
+    if not named and answer.get("kind") not in _OFFERS:
+        raise ApiError(0, "BadAnswer", "the answer is no object", is_status=False)
+    return answer
 
 
 def _event(line: bytes) -> WatchEvent:

@@ -30,6 +30,8 @@ from sipgateway.cluster.access import Access
 from sipgateway.cluster.client import Obj
 from sipgateway.cluster.connections import connector
 
+log = logging.getLogger("sipgateway.watch")
+
 _T = TypeVar("_T")
 
 #: Told of each event: the plural of its kind, the type (None for listed), the object.
@@ -118,6 +120,7 @@ class KopfWatch:
     async def _operate(self) -> None:
         self._stop = asyncio.Event()
         self._own = asyncio.get_running_loop()
+        self._own.set_exception_handler(_unheard)
         if self._stopping:
             return
         registry = kopf.OperatorRegistry()
@@ -174,6 +177,8 @@ class KopfWatch:
             return None
         token = await self._in_main_loop(tokens.get(refused=refused))
         request.headers["Authorization"] = f"Bearer {token}"
+        if all(session.closed for session in self._sessions):
+            raise RuntimeError("Session is closed")  # aiohttp's words, on which kopf acts; it looked before we waited
         return token
 
     def _watched(self, request: aiohttp.ClientRequest, response: aiohttp.ClientResponse) -> None:
@@ -263,6 +268,11 @@ def quiet_logs() -> None:
     for handler in logging.getLogger().handlers:
         handler.addFilter(_is_news)
     logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
+
+
+def _unheard(_loop: object, context: dict[str, Any]) -> None:
+    """What became of tasks that kopf left behind: one broke, all end, and which one it was is told by `ended`."""
+    log.debug("kopf: %s %s", context.get("message", ""), context.get("exception") or "")
 
 
 def _is_news(record: logging.LogRecord) -> bool:
