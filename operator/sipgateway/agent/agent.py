@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any
 
 from sipgateway import __version__
-from sipgateway.agent import memory
+from sipgateway.agent import heap, memory
 from sipgateway.agent.cluster_source import ClusterSource
 from sipgateway.agent.drain import Doomed, Drain
 from sipgateway.agent.files import ConfFolder
@@ -146,6 +146,7 @@ class Agent:
         self.keeper.want(self.source.fleet.desired())
         if not runs:
             await self.keeper.write_files()
+        heap.give_back()
         self.started = True
         _log.info("started with %d gateways", len(self.keeper.desired.wanted))
 
@@ -202,6 +203,7 @@ class Agent:
             self.metrics.all_proved()
             if not self.proved_once:
                 self.proved_once = True
+                heap.give_back()
                 self.phase = "Running"
                 self.reporter.hint()
             fleet = self.source.fleet

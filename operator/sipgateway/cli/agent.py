@@ -86,9 +86,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _run(args: argparse.Namespace, folder: ConfFolder, host: str, port: int, password: str) -> int:
-    from sipgateway.agent.agent import Agent, Options  # noqa: PLC0415 - what `sipgw --help` need not load
+    from sipgateway.agent import heap  # noqa: PLC0415 - what `sipgw --help` need not load
+    from sipgateway.agent.agent import Agent, Options  # noqa: PLC0415
     from sipgateway.cluster import access, logs  # noqa: PLC0415
 
+    heap.one_arena()
     logs.set_up(args.log_level)
     if password == DEFAULT_PASSWORD:
         text = "the event socket has FreeSWITCH's default password: change it in event_socket.conf.xml"
