@@ -33,7 +33,7 @@ _REFUSED = 10.0
 
 def lease_name(switch: str) -> str:
     """The name of a fleet's Lease."""
-    return f"sipgateway-{switch}-replace"
+    return f"sipgateway-{switch}-turn"
 
 
 @dataclass(slots=True)
