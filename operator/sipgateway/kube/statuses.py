@@ -24,7 +24,7 @@ from sipgateway.kube.hints import HintQueue
 from sipgateway.kube.metrics import Metrics
 from sipgateway.kube.records import FleetId, GatewayRecord, Key, Name
 from sipgateway.kube.world import World
-from sipgateway.reconcile.backoff import Retry
+from sipgateway.reconcile.backoff import RETRY_MAX, Retry
 from sipgateway.reconcile.readiness import Affected, GatewayView, Judgement, Transition, judge, merge_status
 
 log = logging.getLogger("sipgateway.status")
@@ -38,6 +38,9 @@ _GIVE_WAY = 5.0
 #: Seconds that counts and words may wait: in a fleet of few gateways, and in one of many (a pod takes 120 s to start).
 _SOON, _LATE = 2.0, 130.0
 _FEW = 100
+
+#: The longest wait, in seconds, for an API server that could not take one just now.
+_TRANSIENT_MAX = 8.0
 
 #: Seconds in which nothing of the answer of a write was seen in the watch: look again.
 _CONFLICT = 1.0
@@ -176,12 +179,12 @@ class Statuses:
             return
         if not error.transient:
             log.error("the status of %s is not written: %s", key, error, extra={"gateway": str(key)})
-        self._later(key, error.retry_after)
+        self._later(key, error.retry_after, _TRANSIENT_MAX if error.transient else RETRY_MAX)
 
-    def _later(self, key: Key, at_least: float) -> None:
+    def _later(self, key: Key, at_least: float, at_most: float = RETRY_MAX) -> None:
         now = asyncio.get_running_loop().time()
         retry = self._retries[key] = Retry.after(self._retries.get(key), now)
-        self._queue_later(key, max(retry.not_before - now, at_least))
+        self._queue_later(key, min(max(retry.not_before - now, at_least), at_most))
 
     def _queue_later(self, key: Key, seconds: float) -> None:
         asyncio.get_running_loop().call_soon(self._queue.put_later, key, seconds)

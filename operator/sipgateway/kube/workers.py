@@ -35,6 +35,9 @@ _MANY, _LATELY = 8, 0.5
 #: Seconds between looks at what failed on its own account: a foreign ConfigMap, a quota.
 _RECHECK_MAX = 60.0
 
+#: The same for what fails on the API server's account: when it is back, nobody shall wait a minute.
+_TRANSIENT_MAX = 8.0
+
 
 @dataclass(slots=True)
 class Workers:
@@ -169,7 +172,7 @@ class Workers:
                 log.error("%s", outcome.failure, extra={"gateway": str(key), "generation": record.generation})
             record.verdict = replace(record.verdict, failure=outcome.failure, inputs=())
         if outcome.retry is not None:
-            self._retry(key, outcome.retry)
+            self._retry(key, outcome.retry, _TRANSIENT_MAX if outcome.failure is None else _RECHECK_MAX)
             return
         self._retries.pop(key, None)
         if outcome.recheck is not None:
@@ -191,10 +194,10 @@ class Workers:
             self.restored(key)
         self.metrics.last_success.set(time.time())
 
-    def _retry(self, key: Key, at_least: float) -> None:
+    def _retry(self, key: Key, at_least: float, at_most: float = _RECHECK_MAX) -> None:
         now = asyncio.get_running_loop().time()
         retry = self._retries[key] = Retry.after(self._retries.get(key), now)
-        self._later(key, min(max(retry.not_before - now, at_least), _RECHECK_MAX))
+        self._later(key, min(max(retry.not_before - now, at_least), at_most))
 
     def _later(self, key: Key, seconds: float) -> None:
         queue = self._queue(self._fleet(key))
