@@ -42,6 +42,10 @@ def _gateways(condition: str, status: str) -> str:
     return f'sum(sipgateway_gateways{{{_HERE}, condition="{condition}", status="{status}"}}) or vector(0)'
 
 
+def _counts(count: str) -> str:
+    return f'sum(sipgateway_agent_counts{{{_HERE}, count="{count}"}})'
+
+
 def _quantile(quantile: float, histogram: str) -> str:
     return f"histogram_quantile({quantile}, sum by (le) (rate({histogram}_bucket{{{_HERE}}}[5m])))"
 
@@ -51,16 +55,16 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         Panel("Ready", ((_gateways("Ready", "True"), ""),), "SipGateways that work.", "stat", width=4),
         Panel(
             "Not registered",
-            ((_gateways("Registered", "False"), ""),),
-            "SipGateways that their carrier does not know.",
+            ((_counts("failed"), ""),),
+            "Gateways on all switches that their carrier does not know.",
             "stat",
             width=4,
             alarm=1,
         ),
         Panel(
             "Not loaded",
-            ((_gateways("Programmed", "False"), ""),),
-            "SipGateways that a switch does not have as they should be.",
+            ((f"{_counts('wanted')} - {_counts('loaded')}", ""),),
+            "Gateways that a switch does not have as they should be, over all switches.",
             "stat",
             width=4,
             alarm=1,
@@ -95,7 +99,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
     "Switches": (
         Panel(
             "Switch reached",
-            ((f'sipgateway_agent_state{{{_HERE}, about="switch_reachable"}}', "{{pod}}"),),
+            ((f"sipgateway_agent_switch_reachable{{{_HERE}}}", "{{pod}}"),),
             "1 while the agent reaches its switch.",
         ),
         Panel(
@@ -226,7 +230,7 @@ def dashboard() -> str:
 
 
 def _variables() -> list[dict[str, Any]]:
-    query = 'label_values({__name__=~"sipgateway_leader|sipgateway_agent_state"}, namespace)'
+    query = 'label_values({__name__=~"sipgateway_leader|sipgateway_agent_counts"}, namespace)'
     return [
         {"name": "datasource", "type": "datasource", "query": "prometheus", "label": "Data source"},
         {
