@@ -15,7 +15,7 @@ from sipgateway.render.layout import file_name
 from tests.agent_kube.pods import REGISTRAR, SwitchPod
 from tests.kube.lab import Lab
 
-#: Seconds for a change to be everywhere: registering gateways are replaced pod by pod, on a machine that does much else.
+#: Seconds for a change to be everywhere: registering gateways are replaced pod by pod; the machine does much else.
 PATIENCE = 60.0
 
 #: A registrar answered 200; the first becomes the second at the next tick (fact 21).

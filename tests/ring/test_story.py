@@ -8,7 +8,8 @@ from __future__ import annotations
 import pytest
 
 from tests.canary import Canary
-from tests.kube.lab import PASSWORD, encoded
+from tests.controlplane.api import encoded
+from tests.kube.lab import PASSWORD
 from tests.ring.fleet import Fleet, evidence, killed, rows
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
