@@ -334,22 +334,30 @@ class Operators(RuleBasedStateMachine):
         pytest.fail(f"it never succeeds: {replica.later}")
 
     def cannot(self, key: Key) -> bool:
-        """Whether a foreign ConfigMap is in the way of this one."""
+        """Whether a ConfigMap is in the way that is foreign, or of which nobody can say whose it is."""
         found = self.server.find("configmaps", f"sipgateway-{key.name}")
-        return found is not None and self.is_foreign(found)
+        return found is not None and (self.is_foreign(found) or self.is_nobodys(found))
+
+    def is_nobodys(self, obj: Obj) -> bool:
+        """Whether a ConfigMap lost its owner, and the keys that could prove it are lost as well."""
+        switch = (obj["metadata"].get("labels") or {}).get("sipgateway.dev/switch", "")
+        return "ownerReferences" not in obj["metadata"] and self.usable_keys(switch) is None
 
     def judge(self) -> None:
         wanted = {obj["metadata"]["name"]: obj for obj in self.server.all("sipgateways")}
         maps = {
             obj["metadata"]["name"].removeprefix("sipgateway-"): obj
             for obj in self.server.all("configmaps")
-            if not self.is_foreign(obj) and STREAMS["config maps"][1](obj)  # nobody sees one without our labels
+            if not (self.is_foreign(obj) or self.is_nobodys(obj))
+            if STREAMS["config maps"][1](obj)  # nobody sees one without our labels
         }
         for name, found in maps.items():
             assert name in wanted, f"{name} is gone, its ConfigMap is not"
             assert not wanted[name]["spec"].get("suspend"), f"{name} is suspended, its ConfigMap is there"
             keys = self.usable_keys(found["metadata"]["labels"]["sipgateway.dev/switch"])
-            if keys is not None and self.verified(found) is not None:  # last good versions too
+            if (
+                keys is not None and self.verified(found) is not None and not found.get("immutable")
+            ):  # last good ones too
                 assert configmap.sealed_with(found["data"]) <= {keys.active}, name
         for name, obj in wanted.items():
             if not (obj["spec"].get("suspend") or self.cannot(key_of(name))):

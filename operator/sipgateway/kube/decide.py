@@ -198,10 +198,15 @@ def _held(world: World, record: GatewayRecord, before: ConfigMapRecord | None) -
     winner = _winner(world, before.name)
     if winner is not None and winner.key != record.key:
         return Decision(Action.DELETE, record, None, before)
-    found = world.keys.get(before.name.fleet)
-    keys = None if found is None else found.keys
-    behind = keys is not None and before.signed == keys.revision.key_id and set(before.seals) - {keys.active}
-    return Decision(Action.RESEAL if behind else Action.NOTHING, record, None, before)
+    return Decision(Action.RESEAL if _sealed_otherwise(world, before) else Action.NOTHING, record, None, before)
+
+
+def _sealed_otherwise(world: World, before: ConfigMapRecord) -> bool:
+    """Whether a ConfigMap could be sealed anew with the active key. An immutable one would have to go for that."""
+    found = None if before.fleet is None else world.keys.get(before.fleet)
+    if found is None or found.keys is None or before.immutable or before.signed != found.keys.revision.key_id:
+        return False
+    return bool(set(before.seals) - {found.keys.active})
 
 
 def _lost(sip: SipGateway, winner: GatewayRecord) -> Finding:

@@ -31,6 +31,7 @@ from sipgateway.kube.records import (
 )
 from sipgateway.kube.world import World
 from sipgateway.render import configmap
+from sipgateway.render.codes import SEAL_KEY_UNKNOWN
 from sipgateway.render.keys import FleetKeys, secret_name
 from sipgateway.render.xml import RenderError
 
@@ -189,7 +190,7 @@ class Publisher:
         meta = found["metadata"]
         if controller_uid(meta) != record.uid and not self._is_made_by_us(found, record.key, record.name.fleet):
             what = f"ConfigMap {record.key.namespace}/{body.name} was not made by sipgateway."
-            return Outcome(done=False, recheck=10.0, failure=codes.CONFIG_MAP_FOREIGN.because("", what))
+            return Outcome(done=False, recheck=5.0, failure=codes.CONFIG_MAP_FOREIGN.because("", what))
         if found.get("immutable") is True:
             await self._remove(record.key, meta["uid"], meta["resourceVersion"])
             return _AGAIN
@@ -217,7 +218,9 @@ class Publisher:
                 switch=switch,
                 keys=keys,
             )
-        except configmap.PublishedError:
+        except configmap.PublishedError as error:
+            if error.finding.code == SEAL_KEY_UNKNOWN.name:
+                return True  # its MAC was good; a backup of the keys that was too old has lost the seal's
             self.world.disown(key, found["metadata"]["uid"])
             return False
         return True

@@ -13,7 +13,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from sipgateway.api.names import (
@@ -320,7 +320,9 @@ def keys_record(obj: Obj) -> tuple[FleetId, KeysRecord] | None:
     try:
         return fleet, KeysRecord(*identity, FleetKeys.from_data(decoded(obj.get("data"))))
     except KeysError as error:
-        return fleet, KeysRecord(*identity, None, error.finding)
+        found = error.finding
+        told = f"Secret {fleet.namespace}/{meta['name']}, {found.field}: {found.message}"
+        return fleet, KeysRecord(*identity, None, replace(found, field="", message=told))
 
 
 def decoded(data: object) -> dict[str, bytes]:
