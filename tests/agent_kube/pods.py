@@ -176,11 +176,15 @@ class SwitchPod:
     def start(self, *, wait: bool = True) -> SwitchPod:
         """The agent first, as a native sidecar; the switch once the agent has started."""
         self.agent.launch()
-        wait_until(self._started, 70, lambda: f"{self.name} did not start\n{self.agent.tail()}")
-        self.simulator.start()
+        self.start_switch()
         if wait:
             self.agent.wait_ready()
         return self
+
+    def start_switch(self) -> None:
+        """Starts the switch when the agent says so."""
+        wait_until(self._started, 70, lambda: f"{self.name} did not start\n{self.agent.tail()}")
+        self.simulator.start()
 
     def close(self) -> None:
         """Ends its processes."""
