@@ -222,9 +222,9 @@ def test_a_version_that_is_not_wanted_any_more_when_its_refusal_is_known_is_not_
     step = Step(Kind.REPLACE, "a", "external", True, two.revision_of("a"), False, False, "")
     why = Finding("NotLoaded", "", "It did not load.", "Look.")
     known = LastGood(store, lambda _: True)
-    assert known.not_taken(step, why, three, "", 0.0) == why
+    assert known.not_taken(step, why, three, 0.0) == why
     assert known.instead(three) is three
-    assert known.not_taken(step, why, two, "", 0.0).code == REFUSED
+    assert known.not_taken(step, why, two, 0.0).code == REFUSED
     assert known.instead(two).files == one.files
     known.review(two, three)
     assert known.instead(three) is three

@@ -101,6 +101,16 @@ def test_a_listed_name_that_no_look_up_finds_is_marked_and_not_taken() -> None:
     assert not view.stale
 
 
+def test_a_name_that_was_asked_for_in_vain_is_asked_for_again_when_it_is_there() -> None:
+    view = seeing()
+    view.unread.add("a")  # a step failed
+    view.read("a", None)
+    view.event(event("add"), 1.0)  # somebody else's rescan loads it
+    assert view.stale
+    view.status(status(NOREG), 1.0)
+    assert view.unread == {"a"}
+
+
 def test_a_profile_that_came_back_is_read_anew_fact_30() -> None:
     view = seeing(NOREG, ("internal", "b", "NOREG"))
     view.event(event("profile_start", ""), 1.0)

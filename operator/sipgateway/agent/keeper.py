@@ -254,9 +254,8 @@ class Keeper:
         if moves:
             moves, more_moves = batch(moves)
             more = more or more_moves
-            left = {name: have.profiles[0] for name, have in self.view.loaded(s.name for s in moves).items()}
             await executor.vacate(moves)
-            self._moves.begin(moves, left)
+            self._moves.begin(moves)
         if removals:
             started = _now()
             self._take(await executor.remove(removals), executor, _now() - started)
@@ -293,6 +292,8 @@ class Keeper:
         differing = after.differing(before)
         self.trouble.soon(differing)  # a new version is not made to wait for its predecessor's failures
         self._dirty |= differing
+        for name in differing & before.wanted.keys():
+            self.last_good.follows(before.wanted[name])
         self._known &= after.wanted.keys()
         if (before.complete, before.held, before.held_files) != (after.complete, after.held, after.held_files):
             self._all = True
@@ -384,8 +385,7 @@ class Keeper:
         """A step failed: it is tried again later, or the last good version takes its place at once."""
         before = self.last_good.refusals.get(step.name)
         self.trouble.later(step.name, now)
-        left = self._moves.left(step.name)
-        self.trouble.failed(step.name, self.last_good.not_taken(step, why, self.desired, left, now))
+        self.trouble.failed(step.name, self.last_good.not_taken(step, why, self.desired, now))
         if self.last_good.refusals.get(step.name) is not before:
             self._put_back([step.name])
 
@@ -399,8 +399,7 @@ class Keeper:
             self._all = True
             return
         for step in found:
-            left = self._moves.left(step.name)
-            self.trouble.failed(step.name, self.last_good.breaks(step, words, self.desired, left, _now()))
+            self.trouble.failed(step.name, self.last_good.breaks(step, words, self.desired, _now()))
         if found:
             self.trouble.soon([n for n, f in self.failures.items() if f.code == "SwitchConfigBroken"])
             self._put_back(step.name for step in found)

@@ -51,6 +51,7 @@ class LastGood:
     refusals: dict[str, Refusal] = field(default_factory=dict)
     dropped: dict[str, str] = field(default_factory=dict)
     changed: bool = False
+    _profiles: dict[str, str] = field(default_factory=dict)
     _in_vain: dict[str, frozenset[str]] = field(default_factory=dict)
     _tries: dict[str, tuple[str, int]] = field(default_factory=dict)
 
@@ -82,14 +83,17 @@ class LastGood:
         """Whether the loaded copy was killed for this version before, and another definition came back."""
         return step.kill and step.revision in self._in_vain.get(step.name, ())
 
-    def not_taken(self, step: Step, why: Finding, desired: Desired, left: str, now: float) -> Finding:
+    def follows(self, before: Wanted) -> None:
+        """Another version, or none, follows this one. Of several that follow each other unproved, the first counts."""
+        self._profiles.setdefault(before.name, before.profile)
+
+    def not_taken(self, step: Step, why: Finding, desired: Desired, now: float) -> Finding:
         """A step failed: when the switch read the version and did not load it, the last good one takes its place.
 
         Args:
             step: that failed.
             why: as the executor says it.
             desired: what is wanted.
-            left: for a move, the profile that the gateway left.
             now: seconds of the event loop's clock.
 
         Returns:
@@ -105,7 +109,7 @@ class LastGood:
             self.store.release(name)
             self.try_again([name])
             return why
-        good = self._before(name, revision, desired, left)
+        good = self._before(name, revision, desired)
         if good is None or desired.revision_of(name) != revision:  # another version is wanted by now
             return why
         if name in self._in_vain:  # what defeated the new version would defeat the last good one
@@ -114,11 +118,11 @@ class LastGood:
         self._refuse(name, revision, finding, good, now)
         return finding
 
-    def breaks(self, step: Step, words: str, desired: Desired, left: str, now: float) -> Finding:
+    def breaks(self, step: Step, words: str, desired: Desired, now: float) -> Finding:
         """The switch's own reader refuses the file of this version; arguments and result as of `not_taken`."""
         name, revision = step.name, step.revision or ""
         self.dropped[name] = revision
-        good = self._before(name, revision, desired, left)
+        good = self._before(name, revision, desired)
         finding = file_breaks_switch(name, words, kept=good is not None)
         if desired.revision_of(name) == revision:
             self._refuse(name, revision, finding, good, now)
@@ -136,6 +140,7 @@ class LastGood:
         """The version that is wanted of this name is loaded, or none is: what was before it is not needed any more."""
         self.store.release(name)
         self.dropped.pop(name, None)
+        self._profiles.pop(name, None)
 
     def review(self, before: Desired, desired: Desired) -> None:
         """Another version is wanted: what is known of the one before does not count for it."""
@@ -181,7 +186,7 @@ class LastGood:
             words = [entry.get(k) for k in ("revision", "code", "message", "action")] if isinstance(entry, dict) else []
             match words:
                 case [str(revision), str(code), str(message), str(action)] if desired.revision_of(name) == revision:
-                    good = self._before(name, revision, desired, "")
+                    good = self._before(name, revision, desired)
                     if good is not None:
                         self._refuse(name, revision, Finding(code, "", message, action), good, now)
                 case _:
@@ -195,18 +200,18 @@ class LastGood:
         self.refusals[name] = Refusal(revision, finding, good, until)
         self.changed = True
 
-    def _before(self, name: str, revision: str, desired: Desired, left: str) -> Good | None:
+    def _before(self, name: str, revision: str, desired: Desired) -> Good | None:
         """What was there before this version: set aside, or standing in its place already."""
         wanted, aside = desired.wanted.get(name), self.store.asides.get(file_name(name))
         for path, data in self.store.standing(name).items() if aside is None else (aside,):
-            profile = left or ("" if wanted is None else self._profile_of(path, wanted))
+            profile = self._profiles.get(name) or ("" if wanted is None else self._profile_of(path, wanted))
             good = good_of(name, path, data, profile) if profile else None
             if good is not None and good.wanted.revision != revision and self.ours(good.wanted.revision):
                 return good
         return None
 
     def _profile_of(self, path: str, wanted: Wanted) -> str:
-        """The profile that loads a file, as far as its place says; empty when it was a directory user's that moved."""
+        """The profile that loads a file which an earlier process wrote, as far as its place says."""
         if path == wanted.path:
             return wanted.profile
         before, field_, after = self.store.folder.layout.profile.partition("{profile}")

@@ -1,6 +1,6 @@
 """Gateways that move from one profile to another: they left the one and are not on the other yet.
 
-In: steps and what the switch has. Out: what the second half of a move must know of the first.
+In: steps and what the switch has. Out: the words for the second half of a move.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from sipgateway.reconcile.state import Wanted
 
 @dataclass(slots=True)
 class Moves:
-    """Moves whose first half is done: why, and the profile that was left, by gateway name."""
+    """Moves whose first half is done, and why they are made, by gateway name."""
 
-    begun: dict[str, tuple[str, str]] = field(default_factory=dict)
+    begun: dict[str, str] = field(default_factory=dict)
 
     def __contains__(self, name: object) -> bool:
         return name in self.begun
@@ -25,13 +25,9 @@ class Moves:
     def __len__(self) -> int:
         return len(self.begun)
 
-    def begin(self, steps: Iterable[Step], left: Mapping[str, str]) -> None:
+    def begin(self, steps: Iterable[Step]) -> None:
         """These gateways left their profiles."""
-        self.begun |= {step.name: (step.why, left[step.name]) for step in steps if step.name in left}
-
-    def left(self, name: str) -> str:
-        """The profile that a gateway left; empty when it does not move."""
-        return self.begun.get(name, ("", ""))[1]
+        self.begun |= {step.name: step.why for step in steps}
 
     def end(self, name: str) -> None:
         """It arrived, or will not."""
@@ -39,11 +35,11 @@ class Moves:
 
     def review(self, wanted: Container[str]) -> None:
         """Forgets what is not wanted any more."""
-        self.begun = {name: move for name, move in self.begun.items() if name in wanted}
+        self.begun = {name: why for name, why in self.begun.items() if name in wanted}
 
     def worded(self, step: Step) -> Step:
         """The second half of a move in the words of the first."""
-        return replace(step, kind=Kind.REPLACE, why=self.begun[step.name][0]) if step.name in self else step
+        return replace(step, kind=Kind.REPLACE, why=self.begun[step.name]) if step.name in self else step
 
 
 def leaving(view: SwitchView, wanted: Mapping[str, Wanted]) -> frozenset[str]:

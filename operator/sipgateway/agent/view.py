@@ -89,10 +89,15 @@ class SwitchView:
         self.stale = False
 
     def read(self, name: str, revision: str | None) -> None:
-        """Takes in the revision that read-back gave for a name that is loaded."""
+        """Takes in the revision that read-back gave for a name; None for one that is not listed is no revision."""
         self.unread.discard(name)
-        self.revisions[name] = None if revision is None else sys.intern(revision)  # the text that is wanted, mostly
         self.changed.add(name)
+        if revision is not None:
+            self.revisions[name] = sys.intern(revision)  # the text that is wanted, mostly
+        elif name in self.rows:
+            self.revisions[name] = None
+        else:
+            self.revisions.pop(name, None)
 
     def unfindable(self, name: str, now: float) -> None:
         """No look-up finds this name, though it is listed: all its copies are marked, by somebody else (24b, 24c)."""
