@@ -144,6 +144,8 @@ class KopfWatch:
                 clusterwide=not self.namespaces,
                 namespaces=sorted(self.namespaces),
                 stop_flag=self._stop,
+                # Not used without peering; but its default asks for the user's name, and in a container there is none.
+                identity="sipgateway-operator",  # type: ignore[arg-type] # a str of a type that kopf keeps to itself
             )
         finally:
             for session in self._sessions:
