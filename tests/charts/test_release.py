@@ -245,18 +245,34 @@ def install_stranger(site: Site) -> None:
     install.apply(site.plane, [account, binding])
 
 
-def test_the_operator_works_with_the_arguments_and_the_rights_of_the_chart(
-    site: Site, start_operator: Operators
+#: Python as in a container: the user has a number and no name.
+_NAMELESS = """\
+import pwd
+
+
+def getpwuid(number):
+    raise KeyError(f"getpwuid(): uid not found: {number}")
+
+
+pwd.getpwuid = getpwuid
+"""
+
+
+def test_the_operator_works_with_the_arguments_and_the_rights_of_the_chart_and_as_nobody(
+    site: Site, start_operator: Operators, tmp_path: Path
 ) -> None:
     site.install()
-    site.declare()
     pod = site.deployment()["spec"]["template"]["spec"]
     flags = [flag for flag in pod["containers"][0]["args"][1:] if not flag.startswith("--listen=")]
-    start_operator(site.plane.kubeconfig_for(site.home, pod["serviceAccountName"]), *flags)
+    (tmp_path / "sitecustomize.py").write_text(_NAMELESS)
+    nobody = {"PYTHONPATH": str(tmp_path), **dict.fromkeys(("LOGNAME", "USER", "LNAME", "USERNAME"), "")}
+    operator = start_operator(site.plane.kubeconfig_for(site.home, pod["serviceAccountName"]), *flags, env=nobody)
+    site.declare()
     made = f"{config_maps(site.voice)}/sipgateway-acme"
     wait_until(lambda: site.plane.api.find(made) is not None, 30, lambda: "no ConfigMap was written")
     leases = site.plane.api.get(f"/apis/coordination.k8s.io/v1/namespaces/{site.home}/leases")["items"]
     assert [lease["metadata"]["name"] for lease in leases] == ["sipgateway-operator"]
+    assert not [entry for entry in operator.logs() if entry["level"] not in {"info", "debug"}]
 
 
 def test_a_fleet_is_installed_beside_it_upgraded_and_taken_away(site: Site) -> None:
