@@ -36,6 +36,7 @@ check: ## linters, types, the order of the rooms, generated files
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(if $(wildcard tools/generate.py),$(BIN)/python tools/generate.py --check)
+	$(if $(wildcard tools/generate_charts.py),$(BIN)/python tools/generate_charts.py --check)
 
 controlplane: ## build the Kubernetes control plane of the tests (9 minutes, once per version)
 	@sh tools/controlplane.sh
@@ -45,9 +46,10 @@ format: ## format the code and mend what the linter can mend
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-generate: ## write the files that are generated from the parameter table
+generate: ## write the files that are generated from the parameter table and the charts
 	@sh tools/venv.sh dev .venv
 	$(BIN)/python tools/generate.py
+	$(BIN)/python tools/generate_charts.py
 
 golden: ## rewrite the golden files of the tests; read the diff before you commit it
 	@sh tools/venv.sh dev .venv
