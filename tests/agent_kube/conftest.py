@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.agent_kube.pods import SwitchPod
+from tests.agent_kube.bare import Bare
+from tests.agent_kube.pods import Place, SwitchPod
 from tests.controlplane import plugin
 from tests.controlplane.operators import Operators
 from tests.controlplane.plane import ControlPlane
@@ -34,13 +35,29 @@ def lab(
         shutil.copytree(folder, plugin.KEPT / f"{request.module.__name__}", dirs_exist_ok=True)
 
 
+@pytest.fixture(scope="session")
+def open_plane(pytestconfig: pytest.Config) -> Iterator[ControlPlane]:
+    """A control plane without the admission policies, so that tests can write what no user could."""
+    plane = plugin._start(pytestconfig)
+    yield plane
+    plugin._close(pytestconfig, plane, failed=pytestconfig.stash[plugin._STATE].failed)
+
+
 @pytest.fixture
-def start_pod(lab: Lab, tmp_path: Path) -> Iterator[Callable[..., SwitchPod]]:
-    """`start_pod(name, switch=..., start=True, **options)`: a switch pod that ends with the test."""
+def bare(open_plane: ControlPlane) -> Iterator[Bare]:
+    """A fresh namespace in it, with the keys of a fleet and no operator."""
+    one = Bare(open_plane)
+    yield one
+    open_plane.delete_namespace(one.namespace)
+
+
+@pytest.fixture
+def start_pod(tmp_path: Path) -> Iterator[Callable[..., SwitchPod]]:
+    """`start_pod(place, name, start=True, **options)`: a switch pod that ends with the test."""
     pods: list[SwitchPod] = []
 
-    def make(name: str, *, start: bool = True, lab: Lab = lab, **options: Any) -> SwitchPod:
-        pods.append(SwitchPod(lab, name, tmp_path, **options))
+    def make(place: Place, name: str, *, start: bool = True, **options: Any) -> SwitchPod:
+        pods.append(SwitchPod(place, name, tmp_path, **options))
         return pods[-1].start() if start else pods[-1]
 
     yield make

@@ -12,19 +12,30 @@ import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from tests.controlplane import kubelet
+from tests.controlplane.plane import ControlPlane
 from tests.controlplane.ports import free_port
 from tests.controlplane.process import Program, clean_environment, wait_until
 from tests.crd import install
-from tests.kube.lab import PASSWORD, Lab
+from tests.kube.lab import PASSWORD
 
 SIPGW = (sys.executable, "-m", "sipgateway")
 #: A registrar that takes every REGISTER, unless a test says otherwise.
 REGISTRAR = "127.0.0.1:15070"
 PATIENCE = 20.0
+
+
+class Place(Protocol):
+    """A namespace on a control plane."""
+
+    plane: ControlPlane
+    namespace: str
+
+    def find(self, plural: str, name: str) -> dict[str, Any] | None:
+        """An object; None when there is none."""
 
 
 class Agent(Program):
@@ -82,7 +93,7 @@ class SwitchPod:
 
     def __init__(
         self,
-        lab: Lab,
+        lab: Place,
         name: str,
         folder: Path,
         *,

@@ -137,6 +137,18 @@ def test_a_refused_config_map_holds_the_name_that_it_says_it_is_about() -> None:
     assert fleet.desired().held == {"acme"}
 
 
+def test_a_refused_config_map_speaks_against_no_gateway_that_a_good_one_asks_for() -> None:
+    fleet = Fleet()
+    one = claim("a", "acme")
+    put(fleet, one)
+    fleet.refused("sipgateway-forged", "uid", "1", Refusal(REFUSED, "acme"))
+    fleet.refused("sipgateway-other", "uid", "1", Refusal(REFUSED, "beta"))
+    fleet.refused("sipgateway-dumb", "uid", "1", Refusal(REFUSED))
+    assert fleet.troubled.keys() == {"beta"}
+    fleet.refused(one.config_map, one.config_map, "2", Refusal(REFUSED, "gamma"))
+    assert fleet.troubled.keys() == {"acme", "beta", "gamma"}
+
+
 def test_what_was_known_before_a_restart_is_wanted_until_its_config_map_says_otherwise() -> None:
     fleet = Fleet()
     one, two = claim("a", "acme"), claim("b", "beta")

@@ -231,7 +231,6 @@ class Agent:
         """The status of the SipSwitch now."""
         keeper, source = self.keeper, self.source
         keys = source.keys
-        refused = {r.gateway: r.finding for r in source.fleet.refusals.values() if r.gateway}
         return status(
             Facts(
                 phase=self.phase,
@@ -240,7 +239,7 @@ class Agent:
                 observed=source.observed,
                 seal_keys=() if keys is None else keys.ids,
                 wanted=keeper.desired.wanted,
-                refused=refused,
+                refused=source.fleet.troubled,
                 view=keeper.view,
                 ours=frozenset(n for n, r in keeper.view.revisions.items() if r is not None and self._ours(r)),
                 failures=keeper.failures,

@@ -173,6 +173,25 @@ class Fleet:
         """By ConfigMap name: those that are refused."""
         return {name: e.refusal for name, e in self.entries.items() if e.refusal is not None}
 
+    @property
+    def troubled(self) -> Mapping[str, Finding]:
+        """By gateway name: why the ConfigMap that is about it is not taken.
+
+        What a refused ConfigMap says that it is about proves nothing: a gateway that a good one asks for is well.
+        """
+        found: dict[str, Finding] = {}
+        for entry in self.entries.values():
+            if entry.refusal is not None:
+                good = None if entry.claim is None else entry.claim.name
+                for name in {good, entry.refusal.gateway} - {None, ""}:
+                    if name is not None and not self._well(name):
+                        found[name] = entry.refusal.finding
+        return found
+
+    def _well(self, name: str) -> bool:
+        """Whether a ConfigMap that is there and proved asks for it."""
+        return any(self.entries[c.config_map].refusal is None for c in self._claims.get(name, ()))
+
     def _put(self, config_map: str, entry: Entry) -> None:
         before = self.entries.get(config_map)
         self.entries[config_map] = entry
