@@ -2,7 +2,7 @@
 # PYTHON=python3.12 chooses the Python; ARGS="-k name" goes to pytest.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-other check controlplane format generate golden bench lock clean
+.PHONY: help demo test test-other chaos check controlplane format generate golden bench lock clean
 MAKEFLAGS += --no-print-directory
 unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE VIRTUAL_ENV
 export PYTHON
@@ -28,6 +28,11 @@ test-other: ## the quick tests on the newest other Python that is at hand
 	if [ -z "$$other" ]; then echo "skipped: no other Python (3.11, 3.12 or 3.13) is at hand"; else \
 	PYTHON="$$other" sh tools/venv.sh test $(OTHER) && \
 	SIPGW_HYPOTHESIS=default $(OTHER)/bin/pytest -q -m "not slow and not controlplane" -p no:cacheprovider $(ARGS); fi
+
+chaos: controlplane ## edits and failures at random until all must be well: ROUNDS=10 SEED=1 PODS=3
+	@sh tools/venv.sh dev .venv
+	@SIPGW_CHAOS_ROUNDS=$(or $(ROUNDS),10) SIPGW_CHAOS_SEED=$(or $(SEED),1) SIPGW_CHAOS_PODS=$(or $(PODS),3) \
+	$(BIN)/pytest -q -s $(ARGS) tests/ring/test_chaos.py
 
 check: ## linters, types, the order of the rooms, generated files
 	@sh tools/venv.sh dev .venv
