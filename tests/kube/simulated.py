@@ -20,6 +20,7 @@ from sipgateway.kube.metrics import Metrics
 from sipgateway.kube.publish import Outcome, Publisher
 from sipgateway.kube.records import FleetId, Key, config_map_key
 from sipgateway.kube.world import World
+from sipgateway.kube.writes import Writes
 
 Obj: TypeAlias = dict[str, Any]
 NAMESPACE = "voice"
@@ -208,7 +209,7 @@ class Replica:
 
     def __post_init__(self) -> None:
         self.world = World(self._hint)
-        self.publisher = Publisher(SimulatedApi(), self.world, Metrics(), lambda: None)
+        self.publisher = Publisher(Writes(SimulatedApi(), Metrics(), lambda: None), self.world)
         for stream in STREAMS:
             self.list_all(stream)
         self.hinted = dict.fromkeys({*self.world.gateways, *self.world.config_maps})
@@ -275,7 +276,9 @@ class Replica:
             case "secrets":
                 self.world.drop_secret(Key(NAMESPACE, meta["name"]))
             case _:
-                self.world.drop_keys(FleetId(NAMESPACE, meta["labels"][LABEL_KEYS]), meta["uid"])
+                self.world.drop_keys(
+                    FleetId(NAMESPACE, meta["labels"][LABEL_KEYS]), meta["uid"], meta["resourceVersion"]
+                )
 
     # Looks
 

@@ -9,7 +9,7 @@ from functools import partial
 import yaml
 
 from sipgateway.api.spec import DirectoryUser
-from sipgateway.kube.publish import secret_object
+from sipgateway.kube.keysecrets import secret_object
 from sipgateway.kube.records import FleetId
 from tests.golden import Golden
 from tests.kube.lab import API, PASSWORD, Lab, Obj, carried, gateway

@@ -21,7 +21,7 @@ from sipgateway.api.accept import accept
 from sipgateway.api.gateway import Gateway
 from sipgateway.api.parse import parse_sipgateway
 from sipgateway.api.resolve import SecretView
-from sipgateway.kube.publish import secret_object
+from sipgateway.kube.keysecrets import secret_object
 from sipgateway.kube.records import FleetId, Key, decoded
 from sipgateway.render import configmap
 from sipgateway.render.keys import FleetKeys, secret_name

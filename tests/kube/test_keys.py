@@ -6,7 +6,7 @@ import copy
 
 import pytest
 
-from sipgateway.kube.publish import secret_object
+from sipgateway.kube.keysecrets import secret_object
 from sipgateway.kube.records import FleetId
 from sipgateway.render.keys import FleetKeys, secret_name
 from tests.kube.lab import Lab, Obj, decoded

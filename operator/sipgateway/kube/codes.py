@@ -26,6 +26,18 @@ FLEET_KEYS_REPLACED = Code(
     "With another revision key every gateway has another revision; those that run would be taken for somebody else's.",
     "Restore the Secret from a backup; or start over: delete the fleet's ConfigMaps, and these keys are taken.",
 )
+NO_FLEET_KEYS = Code(
+    "NoFleetKeys",
+    "The fleet has no keys.",
+    "The operator makes them with the first gateway that it accepts.",
+    "Check namespace and switch: `--namespace`, `--switch`.",
+)
+API_REFUSED = Code(
+    "ApiRefused",
+    "The API server refuses what a command asks of it, or does not answer.",
+    "Nothing was changed by that; what was done before stays.",
+    "See the API server's words in the message, then call the command again.",
+)
 WRITE_REFUSED = Code(
     "WriteRefused",
     "The API server refuses a write of sipgateway.",

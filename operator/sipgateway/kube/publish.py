@@ -6,19 +6,15 @@ deadline is asked; each write names the resourceVersion (or that there is none),
 
 from __future__ import annotations
 
-import base64
 import logging
-import secrets
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
-from sipgateway.api.names import API_VERSION, FIELD_MANAGER, KIND, LABEL_KEYS, LABEL_SWITCH, PLURAL
-from sipgateway.cluster.client import Api, ApiError, Obj
+from sipgateway.api.names import API_VERSION, KIND, LABEL_SWITCH, PLURAL
+from sipgateway.cluster.client import ApiError, Obj
 from sipgateway.errors import Finding
 from sipgateway.kube import codes
-from sipgateway.kube.decide import Action, Decision, keys_missing
-from sipgateway.kube.metrics import Metrics
+from sipgateway.kube.decide import Action, Decision
+from sipgateway.kube.keysecrets import seek_keys
 from sipgateway.kube.records import (
     FleetId,
     GatewayRecord,
@@ -27,19 +23,14 @@ from sipgateway.kube.records import (
     config_map_record,
     controller_uid,
     is_labelled,
-    keys_record,
 )
 from sipgateway.kube.world import World
+from sipgateway.kube.writes import Writes
 from sipgateway.render import configmap
 from sipgateway.render.codes import SEAL_KEY_UNKNOWN
-from sipgateway.render.keys import FleetKeys, secret_name
 from sipgateway.render.xml import RenderError
 
 log = logging.getLogger("sipgateway.reconcile")
-
-_T = TypeVar("_T")
-
-_MANAGER = {"fieldManager": FIELD_MANAGER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +59,10 @@ _AGAIN = Outcome(done=False, look_again=True)
 
 @dataclass(slots=True)
 class Publisher:
-    """Writes ConfigMaps and key Secrets.
+    """Writes ConfigMaps and key Secrets."""
 
-    Attributes:
-        check: asked before each write; raises when we do not lead any more.
-    """
-
-    api: Api
+    writes: Writes
     world: World
-    metrics: Metrics
-    check: Callable[[], None]
     _unsure: dict[Key, set[Name]] = field(default_factory=dict)
 
     async def carry_out(self, key: Key, decision: Decision) -> Outcome:
@@ -108,7 +93,8 @@ class Publisher:
             case Action.CLEAR:
                 return await self._clear(key, decision)
             case Action.SEEK_KEYS if decision.record is not None:
-                return await self._seek_keys(decision.record.name.fleet)
+                await seek_keys(self.writes, self.world, decision.record.name.fleet)
+                return _AGAIN
             case _:
                 return Outcome()
 
@@ -124,8 +110,7 @@ class Publisher:
         self.world.reserve(name, record.key)
         try:
             stored = await self._store(record, body, decision)
-            if not isinstance(stored, Outcome):
-                self._stored(record, stored)
+            outcome = stored if isinstance(stored, Outcome) else self._stored(record, stored)
         except ApiError as error:
             if error.transient:  # perhaps it was done all the same: nobody else may have the name until we know
                 self._unsure.setdefault(record.key, set()).add(name)
@@ -133,11 +118,9 @@ class Publisher:
         finally:
             if name not in self._unsure.get(record.key, ()):
                 self.world.unreserve(name, record.key)
-        if isinstance(stored, Outcome):
-            return stored
-        if decision.drift:
-            self.metrics.drift.inc()
-        return Outcome(restored=decision.drift)
+        if outcome.done and decision.drift:
+            self.writes.metrics.drift.inc()
+        return replace(outcome, restored=outcome.done and decision.drift)
 
     async def _make_sure(self, key: Key) -> None:
         """After a write without an answer: what is there now?"""
@@ -153,9 +136,9 @@ class Publisher:
         if before is None:
             wanted = _wanted(record, body) | {"apiVersion": "v1", "kind": "ConfigMap"}
             wanted["metadata"]["name"] = body.name
-            path = f"{_config_maps(record.key.namespace)}?fieldManager={FIELD_MANAGER}"
+            path = _config_maps(record.key.namespace)
             try:
-                return await self._count("ConfigMap", "create", self.api.create(path, wanted))
+                return await self.writes.create("ConfigMap", path, wanted)
             except ApiError as error:
                 if error.reason != "AlreadyExists":
                     raise
@@ -171,7 +154,7 @@ class Publisher:
 
     async def _patch(self, key: Key, wanted: Obj) -> Obj | Outcome:
         try:
-            return await self._count("ConfigMap", "patch", self.api.patch(_config_map(key), wanted, params=_MANAGER))
+            return await self.writes.patch("ConfigMap", _config_map(key), wanted)
         except ApiError as error:
             if not (error.conflict or (error.not_found and error.is_status)):
                 raise
@@ -245,16 +228,15 @@ class Publisher:
             record.published = before.digest
         return same
 
-    def _stored(self, record: GatewayRecord, stored: Obj) -> None:
+    def _stored(self, record: GatewayRecord, stored: Obj) -> Outcome:
+        """Takes in the answer to a write."""
         found = config_map_record(stored)
-        if found is None:
-            return
-        known = self.world.config_maps.get(found.key)
-        if known is None or int(known.version) < int(found.version):
-            self.world.set_config_map(found)
+        if found is None or not self.world.take_answer(found):
+            return _AGAIN
         current = self.world.gateways.get(record.key)
         if current is not None and current.uid == record.uid:
             current.published = found.digest
+        return Outcome()
 
     async def _keep(self, decision: Decision) -> Outcome:
         """Sees whether what a refused SipGateway has is its last good version; gives that its owner back."""
@@ -277,8 +259,7 @@ class Publisher:
         stored = await self._patch(record.key, {"metadata": meta})
         if isinstance(stored, Outcome):
             return stored
-        self._stored(record, stored)
-        return Outcome(restored=True)
+        return replace(self._stored(record, stored), restored=True)
 
     async def _reseal(self, decision: Decision) -> Outcome:
         """Seals a last good version with the active key. Only its own seals still have the values."""
@@ -306,15 +287,12 @@ class Publisher:
             return Outcome(done=False)
         wanted: Obj = {"metadata": {"resourceVersion": before.version}, "data": dict(body.data)}
         stored = await self._patch(record.key, wanted)
-        if isinstance(stored, Outcome):
-            return stored
-        self._stored(record, stored)
-        return Outcome()
+        return stored if isinstance(stored, Outcome) else self._stored(record, stored)
 
     async def _find(self, key: Key) -> Obj | None:
         """The ConfigMap as the API server has it now; when it has none, the world is told."""
         try:
-            return await self.api.get(_config_map(key))
+            return await self.writes.api.get(_config_map(key))
         except ApiError as error:
             if not (error.not_found and error.is_status):
                 raise
@@ -370,7 +348,7 @@ class Publisher:
 
     async def _sipgateway(self, key: Key) -> Obj | None:
         try:
-            return await self.api.get(f"/apis/{API_VERSION}/namespaces/{key.namespace}/{PLURAL}/{key.name}")
+            return await self.writes.api.get(f"/apis/{API_VERSION}/namespaces/{key.namespace}/{PLURAL}/{key.name}")
         except ApiError as error:
             if error.not_found and error.is_status:
                 return None
@@ -385,9 +363,7 @@ class Publisher:
 
     async def _remove(self, key: Key, uid: str, version: str) -> None:
         try:
-            answer = await self._count(
-                "ConfigMap", "delete", self.api.delete(_config_map(key), uid=uid, version=version)
-            )
+            answer = await self.writes.delete("ConfigMap", _config_map(key), uid, version)
         except ApiError as error:
             if error.conflict or (error.not_found and error.is_status):
                 await self._look(key)
@@ -396,42 +372,6 @@ class Publisher:
             return
         if not (answer.get("metadata") or {}).get("finalizers"):  # else it is there until somebody lets go of it
             self.world.drop_config_map(key, uid)
-
-    async def _seek_keys(self, fleet: FleetId) -> Outcome:
-        """Asks by name for the keys that our watch does not know: their label may have been lost. Or makes them."""
-        path = f"/api/v1/namespaces/{fleet.namespace}/secrets"
-        name = secret_name(fleet.switch)
-        try:
-            found = await self.api.get(f"{path}/{name}")
-        except ApiError as error:
-            if not (error.not_found and error.is_status):
-                raise
-            if self.world.has_config_maps(fleet):
-                self.world.no_keys(fleet, keys_missing(fleet))
-                return _AGAIN
-            new = secret_object(fleet, FleetKeys.generate(secrets.token_bytes))
-            found = await self._count("Secret", "create", self.api.create(f"{path}?fieldManager={FIELD_MANAGER}", new))
-        if keys_record(found) is None:
-            label = {
-                "metadata": {
-                    "labels": {LABEL_KEYS: fleet.switch},
-                    "resourceVersion": found["metadata"]["resourceVersion"],
-                }
-            }
-            found = await self._count("Secret", "patch", self.api.patch(f"{path}/{name}", label, params=_MANAGER))
-        self.world.take_keys(found)
-        return _AGAIN
-
-    async def _count(self, kind: str, verb: str, write: Awaitable[_T]) -> _T:
-        self.check()
-        try:
-            answer = await write
-        except ApiError as error:
-            result = "conflict" if error.conflict else ("transient" if error.transient else "refused")
-            self.metrics.writes.labels(kind, verb, result).inc()
-            raise
-        self.metrics.writes.labels(kind, verb, "ok").inc()
-        return answer
 
 
 def _wanted(record: GatewayRecord, body: configmap.Body, version: str | None = None) -> Obj:
@@ -461,17 +401,3 @@ def _config_map(key: Key) -> str:
 
 def _config_maps(namespace: str) -> str:
     return f"/api/v1/namespaces/{namespace}/configmaps"
-
-
-def secret_object(fleet: FleetId, keys: FleetKeys) -> Obj:
-    """The Secret that holds a fleet's keys."""
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "type": "Opaque",
-        "metadata": {
-            "name": secret_name(fleet.switch),
-            "labels": {LABEL_KEYS: fleet.switch, "app.kubernetes.io/managed-by": FIELD_MANAGER},
-        },
-        "data": {name: base64.b64encode(value).decode() for name, value in keys.to_data().items()},
-    }

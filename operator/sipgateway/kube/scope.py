@@ -136,7 +136,7 @@ class Scope:
             "secrets",
             LABEL_KEYS,
             world.take_keys,
-            lambda obj: world.drop_keys(_fleet(obj), obj["metadata"]["uid"]),
+            lambda obj: world.drop_keys(_fleet(obj), obj["metadata"]["uid"], obj["metadata"]["resourceVersion"]),
             lambda uids, version: world.keep_only_keys(uids, version, self.namespace),
         )
 

@@ -30,6 +30,7 @@ from sipgateway.kube.statuses import Statuses
 from sipgateway.kube.troubles import Troubles
 from sipgateway.kube.workers import Workers
 from sipgateway.kube.world import World
+from sipgateway.kube.writes import Writes
 from sipgateway.reconcile.fleet import Affected
 
 log = logging.getLogger("sipgateway.operator")
@@ -88,7 +89,7 @@ class Term:
         self.world = World(self._hint)
         self.fleets = Fleets(self._fleet_changed, loop.time, time.time)
         self.events = Events(writer, self.metrics, check, self.identity)
-        publisher = Publisher(writer, self.world, self.metrics, check)
+        publisher = Publisher(Writes(writer, self.metrics, check), self.world)
         self.workers = Workers(self.world, publisher, self.metrics, self._judge, self._restored, self._deposed)
         self.statuses = Statuses(
             writer,
@@ -174,6 +175,8 @@ class Term:
             failures = 0 if loop.time() - began > _WORKS else failures + 1
             self.metrics.watch_restarts.labels("SipGateways").inc()
             log.warning("kopf ended, it is started again: %s", why)
+            for scope in self.scopes:
+                scope.relist()  # what happens meanwhile nobody else tells
             await asyncio.sleep(wait(failures + 2, random.SystemRandom()))
 
     async def _any_seeded(self) -> None:

@@ -62,6 +62,8 @@ class World:
     _trusted: dict[FleetId, str] = field(default_factory=dict)
     _making_room: set[Key] = field(default_factory=set)
     _gone: dict[str, int | None] = field(default_factory=dict)
+    _listed: dict[str | None, int] = field(default_factory=dict)
+    _keys_gone: dict[FleetId, int] = field(default_factory=dict)
 
     # SipGateways
 
@@ -222,6 +224,17 @@ class World:
             self._forget(before, record)
         return True
 
+    def take_answer(self, record: ConfigMapRecord) -> bool:
+        """The answer to a write of ours. Says whether the ConfigMap is still there, as far as is known."""
+        before = self.config_maps.get(record.key)
+        if before is not None and int(record.version) <= int(before.version):
+            return before.uid == record.uid
+        known = before is not None and before.uid == record.uid
+        listed = max(self._listed.get(record.key.namespace, 0), self._listed.get(None, 0))
+        if not known and int(record.version) <= listed:
+            return False  # a LIST that is younger did not have it any more
+        return self.set_config_map(record)
+
     def disown(self, key: Key, uid: str) -> None:
         """A ConfigMap with our labels is not ours: what it says counts for nothing, until it changes."""
         record = self.config_maps.get(key)
@@ -242,6 +255,7 @@ class World:
 
     def keep_only_config_maps(self, uids: frozenset[str], version: str, namespace: str | None) -> None:
         """After a whole LIST of that version: what was not in it is gone, unless we made it since."""
+        self._listed[namespace] = int(version)
         for key, record in list(self.config_maps.items()):
             if record.uid not in uids and _not_since(record.version, version) and namespace in {None, key.namespace}:
                 self.drop_config_map(key, record.uid, version)
@@ -332,6 +346,8 @@ class World:
         before = self.keys.get(fleet)
         if before is not None and before.uid == found.uid and int(found.version) <= int(before.version):
             return
+        if int(found.version) <= self._keys_gone.get(fleet, 0):
+            return  # the answer to our write came after the news that they are gone, or lost their label
         self.keys[fleet] = found
         for foreign in [c for c in self.config_maps.values() if c.foreign and c.fleet == fleet]:
             self.set_config_map(replace(foreign, foreign=False))  # with these keys it may prove to be ours
@@ -343,10 +359,11 @@ class World:
         self.keys[fleet] = KeysRecord(secret_name(fleet.switch), "", "0", None, finding)
         self._hint_all(self._affected(fleet))
 
-    def drop_keys(self, fleet: FleetId, uid: str | None = None) -> None:
-        """The Secret with a fleet's keys is gone, or lost its label."""
+    def drop_keys(self, fleet: FleetId, uid: str, version: str) -> None:
+        """The Secret with a fleet's keys is gone, or lost its label; `version` is that of the news."""
+        self._keys_gone[fleet] = int(version)
         record = self.keys.get(fleet)
-        if record is None or (uid is not None and record.uid != uid):
+        if record is None or record.uid != uid:
             return
         del self.keys[fleet]
         self._hint_all(self._affected(fleet))
@@ -360,7 +377,7 @@ class World:
         """After a whole LIST of that version: what was not in it is gone, unless we made it since."""
         for fleet, record in list(self.keys.items()):
             if record.uid not in uids and _not_since(record.version, version) and namespace in {None, fleet.namespace}:
-                self.drop_keys(fleet)
+                self.drop_keys(fleet, record.uid, version)
 
     def _hint_all(self, keys: Iterable[Key]) -> None:
         for key in tuple(keys):
