@@ -56,8 +56,8 @@ def start_pod(tmp_path: Path) -> Iterator[Callable[..., SwitchPod]]:
     """`start_pod(place, name, start=True, **options)`: a switch pod that ends with the test."""
     pods: list[SwitchPod] = []
 
-    def make(place: Place, name: str, *, start: bool = True, **options: Any) -> SwitchPod:
-        pods.append(SwitchPod(place, name, tmp_path, **options))
+    def make(place: Place, name: str, *, start: bool = True, folder: str = "", **options: Any) -> SwitchPod:
+        pods.append(SwitchPod(place, name, tmp_path / folder, **options))
         return pods[-1].start() if start else pods[-1]
 
     yield make

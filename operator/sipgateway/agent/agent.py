@@ -34,9 +34,8 @@ from sipgateway.agent.turn import FleetTurn
 from sipgateway.agent.view import states
 from sipgateway.cluster.access import Access
 from sipgateway.cluster.client import Api
-from sipgateway.errors import Finding, StorageError
+from sipgateway.errors import StorageError
 from sipgateway.esl.client import Client, connect
-from sipgateway.esl.codes import SWITCH_UNREACHABLE
 from sipgateway.render.revision import key_id_of
 
 _log = logging.getLogger("sipgateway.agent")
@@ -98,7 +97,9 @@ class Agent:
         # After kill -9 the same pod must not take the Lease of the process before it for its own.
         identity = f"{o.pod}_{secrets.token_hex(4)}"
         self.turn = FleetTurn(self._api, o.namespace, o.switch, identity, self._our_turn)
-        self.keeper = Keeper(self.folder, self._ours, self._heard, gate=Gate(o.register_rate, self.turn))
+        self.keeper = Keeper(
+            self.folder, self._ours, self._heard, gate=Gate(o.register_rate, self.turn), idled=self._idled
+        )
         self.source = ClusterSource(self._api, o.namespace, o.switch, self._dirty.set, self.folder.layout)
         self.link = Link(self.keeper, o.esl_host, o.esl_port, o.esl_password, self._heard)
         self.reporter = Reporter(self._api, o.namespace, o.pod, o.uid, o.switch, self.status)
@@ -125,7 +126,6 @@ class Agent:
                 tasks.create_task(self._keep_memory())
                 tasks.create_task(self.reporter.run())
                 tasks.create_task(self.turn.run())
-                tasks.create_task(self._watch_idle())
                 self._linked = tasks.create_task(self.link.run())
 
     # -- boot ----------------------------------------------------------------------------------------------------
@@ -178,8 +178,8 @@ class Agent:
             before = loop.time()
             self.keeper.want(self.source.fleet.desired())
             self._unkept.set()
-            if self.unreachable is not None and self.unreachable.code == SWITCH_UNREACHABLE.name:
-                await self.keeper.write_files()  # nobody listens there: a switch that starts shall start with it
+            if self.link.down:
+                await self.keeper.write_files()
             loop.call_later(_SOON, self.reporter.hint)
             await asyncio.sleep(max(4 * (loop.time() - before), 0.001))
 
@@ -196,22 +196,20 @@ class Agent:
                 _log.warning("what a restart must know cannot be written: %s", error.finding.message)
             await asyncio.sleep(_KEEP)
 
-    async def _watch_idle(self) -> None:
-        """After each pass that left nothing to do: what is gone for good is forgotten, and the first one is news."""
-        while True:
-            await self.keeper.idle()
-            self.metrics.all_proved()
-            if not self.proved_once:
-                self.proved_once = True
-                heap.give_back()
-                self.phase = "Running"
-                self.reporter.hint()
-            fleet = self.source.fleet
-            over = [n for n in fleet.gone if n not in self.keeper.view.rows and n not in self.keeper.failures]
-            if over:
-                fleet.forget(over)
-                self._unkept.set()
-            await asyncio.sleep(1.0)
+    def _idled(self) -> None:
+        """A pass left nothing to do: what is gone for good is forgotten, and there may be news without any step."""
+        self.metrics.all_proved()
+        if not self.proved_once:
+            self.proved_once = True
+            self.phase = "Running"
+            heap.give_back()
+        keeper = self.keeper
+        handled = keeper.desired.gone if keeper.storage is None else ()  # their files are gone too
+        over = [n for n in handled if n not in keeper.view.rows and n not in keeper.failures]
+        if over:
+            self.source.fleet.forget(over)
+            self._unkept.set()
+        self.reporter.hint()
 
     def _ours(self, revision: str) -> bool:
         key_id = key_id_of(revision)
@@ -245,7 +243,7 @@ class Agent:
                 failures=keeper.failures,
                 problems=keeper.problems,
                 storage=keeper.storage,
-                unreachable=self.unreachable,
+                unreachable=self.link.unreachable,
             )
         )
 
@@ -260,11 +258,6 @@ class Agent:
             self._linked.cancel()
             await asyncio.wait((self._linked,))
         return await connect(self.options.esl_host, self.options.esl_port, self.options.esl_password)
-
-    @property
-    def unreachable(self) -> Finding | None:
-        """Why the switch is not reached, None when it is."""
-        return self.link.unreachable
 
     async def _startedz(self) -> Answer:
         return Answer.of(None if self.started else "fetching and writing what is wanted")
@@ -287,7 +280,7 @@ class Agent:
             counts=self.status()["counts"],
             answers=keeper.view.answers,
             gauges={
-                "switch_reachable": ("Whether the event socket is connected.", self.unreachable is None),
+                "switch_reachable": ("Whether the event socket is connected.", self.link.unreachable is None),
                 "cluster_reachable": ("Whether the API server answers.", not source.trouble),
                 "config_maps_refused": ("ConfigMaps that are not taken.", len(source.fleet.refusals)),
                 "held_without_evidence": ("Gateways kept for want of evidence.", len(source.seeker.held_back)),

@@ -50,6 +50,7 @@ class Keeper:
         report: told of everything that happens; must not block.
         adopt: take over gateways of our names that somebody else loaded.
         gate: which gateways may begin to register now.
+        idled: told of each pass that left nothing to do; must not block.
         desired: what is wanted.
         holding: what the switch is held to: `desired`, with the last good version of what the switch refused.
         trouble: what is wrong with which gateway.
@@ -62,6 +63,7 @@ class Keeper:
     report: Callable[[Report], None]
     adopt: bool = False
     gate: Gate = field(default_factory=Gate)
+    idled: Callable[[], None] = lambda: None
     view: SwitchView = field(default_factory=SwitchView)
     settling: Settling = field(default_factory=Settling)
     connected: bool = False
@@ -327,6 +329,7 @@ class Keeper:
         async with self._changed:
             self._idle = True
             self._changed.notify_all()
+        self.idled()
         return wait
 
     def _plan(self, desired: Desired, names: list[str]) -> Plan:

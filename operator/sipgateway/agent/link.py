@@ -17,6 +17,7 @@ from sipgateway.agent.report import Report
 from sipgateway.errors import Finding, SwitchError
 from sipgateway.esl import commands, replies
 from sipgateway.esl.client import Client, backoff, connect
+from sipgateway.esl.codes import SWITCH_UNREACHABLE
 
 #: Seconds that a connection must hold before the next failure counts as the first again.
 _HELD = 5.0
@@ -46,6 +47,11 @@ class Link:
     connects: int = 0
     _jitter: random.Random = field(default_factory=random.SystemRandom)
 
+    @property
+    def down(self) -> bool:
+        """Whether nobody listens there: then nobody reads files half of which are new."""
+        return self.unreachable is not None and self.unreachable.code == SWITCH_UNREACHABLE.name
+
     async def run(self) -> None:
         """Connects, and lets the keeper work; for ever."""
         attempt = 0
@@ -65,6 +71,8 @@ class Link:
                 if self.unreachable is None or self.unreachable != error.finding:
                     self.unreachable = error.finding
                     self.report(Report("error", "switch", "", str(error), error.finding.code))
+            if self.down:
+                await self.keeper.write_files()  # a switch that starts shall start with everything
             attempt += 1
             await asyncio.sleep(backoff(attempt, self._jitter, most=_MOST))
 
