@@ -103,7 +103,7 @@ class Chaos:
             time.sleep(step.after)
             self._do(step, world)
         self.world = planned.world
-        print(f"round {number}: {', '.join(done)}")
+        print(f"round {number}: {', '.join(done)}", flush=True)
         self._heal()
         self._finish(planned, f"round {number} (seed {self.seed}): {', '.join(done)}")
 
@@ -111,9 +111,11 @@ class Chaos:
         began = time.monotonic()
         self._names |= {t.gateway for t in planned.world.trunks.values()} | planned.touched
         found = ["nobody looked yet"]
+        last: list[str] = []
 
         def same() -> bool:
             self._play_kubelet()
+            last[:] = found
             found[:] = self._patiently(lambda: differences(self.fleet, planned.world, self._password))
             return not found
 
@@ -121,12 +123,11 @@ class Chaos:
             return f"{told}\ndoes not become well:\n" + "\n".join([*found, *self._ends()])
 
         wait_until(same, PATIENCE, said, every=0.3)
-        took = time.monotonic() - began
+        print(f"  well after {time.monotonic() - began:.1f} s; last was: {'; '.join(last)[:300]}", flush=True)
         time.sleep(1.5)  # what is still on its way would be somebody's surprise in the next round
         wait_until(same, 10, said, every=0.3)
         broken = list(self._judged(planned))
         assert not broken, f"{told}\nNever shall:\n" + "\n".join([*dict.fromkeys(broken), *self._ends()])
-        print(f"  well after {took:.1f} s")
 
     def _judged(self, planned: Round) -> Iterator[str]:
         judge = Judge(planned.touched, planned.let_go)

@@ -70,7 +70,9 @@ class Judge:
         if written.how == "written":
             yield f"{path} was written in place: the switch could read half of it"
         elif written.how == "gone":
-            if path.name not in {file_name(name) for name in self.let_go} | tampered:
+            # A tree that somebody broke is mended by taking files away that the switch has not read yet.
+            may_go = self.let_go | (self.touched if tampered else frozenset())
+            if path.name not in {file_name(name) for name in may_go} | tampered:
                 yield f"{path} was taken away, and its owner wants it"
         else:
             try:
