@@ -31,6 +31,18 @@ def test_the_api_server_takes_each_object(cluster: ControlPlane, chart: Path, va
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize(
+    ("option", "path"),
+    [("--kustomize", "install"), ("--kustomize", "switch"), ("--filename", "injection")],
+    ids=lambda one: one.strip("-"),
+)
+def test_the_api_server_takes_the_manifests_too(cluster: ControlPlane, option: str, path: str) -> None:
+    where = helm.ROOT / "manifests" / path
+    done = cluster.kubectl("apply", "--server-side", "--dry-run=server", "--validate=strict", option, where)
+    assert "agents.sipgateway.dev" in done.stdout or "sipgateway-" in done.stdout
+    assert done.stderr == ""
+
+
 @pytest.mark.parametrize(("chart", "values"), ALL, ids=lambda one: getattr(one, "stem", "no values"))
 def test_a_namespace_that_enforces_the_restricted_standard_admits_each_pod(
     cluster: ControlPlane, chart: Path, values: Path | None
