@@ -75,6 +75,7 @@ async def test_whatever_happens_in_whatever_order_it_ends_as_it_is_wanted(
             await asyncio.sleep(storm.chance.choice([0, 0.01, 0.1, 0.4]))
             if storm.chance.random() < 0.4:
                 await storm.others()
+        await asyncio.sleep(0.5)  # more than two ticks: what somebody killed is told of by then
         # `external` has no TLS: what asks for it falls back, or fails where it has nothing to fall back to.
         no_tls = {n for n, w in one.keeper.desired.wanted.items() if w.profile == "external" and storm.tls(n)}
         await one.until(lambda: storm.at_rest(no_tls), 20)

@@ -102,8 +102,8 @@ class LastGood:
         name, revision = step.name, step.revision or ""
         if step.adopts or (step.kill and why.code == _OTHER_LOADED):
             self._in_vain[name] = self._in_vain.get(name, frozenset()) | {revision}
-        if why.code not in {_NOT_LOADED, _OTHER_LOADED}:
-            return why
+        if why.code not in {_NOT_LOADED, _OTHER_LOADED} or (why.code == _OTHER_LOADED and not step.kill):
+            return why  # one that was loaded meanwhile is killed for it first
         self.dropped[name] = revision
         if name in self.refusals:  # that was the last good one: from now on both are as bad
             self.store.release(name)
