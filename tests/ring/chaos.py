@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from pathlib import Path
+from types import TracebackType
 from typing import Self, TypeVar
 
 from sipgateway.render.layout import file_name
@@ -21,6 +24,7 @@ from tests.canary import Canary
 from tests.controlplane.api import ApiError
 from tests.controlplane.operators import Operators
 from tests.controlplane.plane import ControlPlane
+from tests.controlplane.plugin import KEPT
 from tests.controlplane.process import Program, wait_until
 from tests.crd import install
 from tests.kube.lab import Lab
@@ -43,8 +47,10 @@ _FOLDERS = (*(f"sip_profiles/{profile}" for profile in PROFILES), "directory_gat
 class Chaos:
     """A fleet, an operator and their users; a context that ends with all processes."""
 
-    def __init__(self, plane: ControlPlane, folder: Path, seed: int, pods: int = 3) -> None:
-        self.seed, self.plane = seed, plane
+    def __init__(
+        self, plane: ControlPlane, folder: Path, seed: int, pods: int = 3, without: AbstractSet[str] = frozenset()
+    ) -> None:
+        self.seed, self.plane, self._folder, self._without = seed, plane, folder, without
         self._etcd = EtcdHistory(plane)
         self._canaries: dict[tuple[str, int], Canary] = {}
         self._disk: Path | None = None
@@ -84,7 +90,13 @@ class Chaos:
             raise
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:  # the pods' files and logs, as they are before anything ends
+            kept = KEPT / f"chaos-seed-{self.seed}-{time.strftime('%H%M%S')}"
+            shutil.copytree(self._folder, kept, symlinks=True)
+            print(f"logs and files of the pods: {kept}")
         self._close.close()
 
     # A round
@@ -95,7 +107,7 @@ class Chaos:
         Raises:
             AssertionError: it did not become well, or something happened that must never happen; with the steps.
         """
-        planned = plan(self.seed, number, self.world, len(self.pods))
+        planned = plan(self.seed, number, self.world, len(self.pods), self._without)
         done: list[str] = []
         for step, world in zip(planned.steps, planned.worlds, strict=True):
             done.append(f"{step.do} {step.what}".strip())

@@ -17,6 +17,7 @@ from tests.ring.plan import THEMES, first_world, plan
 ROUNDS = int(os.environ.get("SIPGW_CHAOS_ROUNDS", "2"))
 SEED = int(os.environ.get("SIPGW_CHAOS_SEED", "1"))
 PODS = int(os.environ.get("SIPGW_CHAOS_PODS", "2"))
+WITHOUT = frozenset(os.environ.get("SIPGW_CHAOS_WITHOUT", "").split(","))
 
 
 @pytest.mark.slow
@@ -26,7 +27,7 @@ def test_after_every_round_all_is_as_wanted_and_nothing_happened_that_must_never
 ) -> None:
     # Else the API server makes etcd forget what the histories are made of.
     plane = start_control_plane(api_server_flags=("--etcd-compaction-interval=0",))
-    with Chaos(plane, tmp_path, SEED, PODS) as chaos:
+    with Chaos(plane, tmp_path, SEED, PODS, WITHOUT) as chaos:
         for number in range(ROUNDS):
             chaos.round(number)
 
