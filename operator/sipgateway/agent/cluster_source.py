@@ -15,12 +15,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sipgateway.agent import configmaps
+from sipgateway.agent.codes import CONFIG_MAP_UNREADABLE
 from sipgateway.agent.desired import Claim, Fleet, Refusal
 from sipgateway.agent.seeker import Seeker
 from sipgateway.api.names import LABEL_NAME, LABEL_NAME_VALUE, LABEL_SWITCH
 from sipgateway.cluster.client import Api, ApiError, Obj
 from sipgateway.cluster.reflector import Reflector
-from sipgateway.errors import Finding
 from sipgateway.render.keys import FleetKeys, KeysError, secret_name
 from sipgateway.render.layout import Layout
 
@@ -191,8 +191,7 @@ class ClusterSource:
         meta = obj.get("metadata") or {}
         name, uid, version = (str(meta.get(key) or "") for key in ("name", "uid", "resourceVersion"))
         _log.exception("ConfigMap %s cannot be read", name)
-        finding = Finding("ConfigMapUnreadable", "", "The ConfigMap cannot be read.", "See the agent's log.")
-        self._take(name, uid, version, Refusal(finding))
+        self._take(name, uid, version, Refusal(CONFIG_MAP_UNREADABLE.finding("", "The ConfigMap cannot be read.")))
 
     def _on_gone(self, obj: Obj) -> None:
         meta = obj["metadata"]

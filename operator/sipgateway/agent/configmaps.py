@@ -10,8 +10,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from sipgateway.agent.codes import FLEET_KEYS_NOT_READ
 from sipgateway.agent.desired import Claim, Refusal
-from sipgateway.errors import Finding
 from sipgateway.reconcile.registrar import registrar_of
 from sipgateway.reconcile.state import Wanted
 from sipgateway.render import configmap
@@ -27,7 +27,7 @@ def read(
     meta = obj["metadata"]
     data: Mapping[str, str] = obj.get("data") or {}
     if keys is None:
-        return Refusal(_NO_KEYS, _said(data), "")
+        return Refusal(FLEET_KEYS_NOT_READ.finding("", FLEET_KEYS_NOT_READ.meaning), _said(data))
     try:
         found = configmap.verify(
             data, meta.get("labels") or {}, namespace=namespace, name=meta["name"], switch=switch, keys=keys
@@ -49,11 +49,3 @@ def _said(data: Mapping[str, str]) -> str:
         return configmap.peek(data).gateway
     except configmap.PublishedError:
         return ""
-
-
-_NO_KEYS = Finding(
-    "FleetKeysMissing",
-    "",
-    "The agent does not have the fleet's keys.",
-    "Look for the Secret sipgateway-SWITCH-keys; the operator makes it, or says why not (docs/security.md).",
-)

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from sipgateway.agent.codes import SWITCH_NOT_ASKED
 from sipgateway.agent.keeper import Keeper
 from sipgateway.agent.report import Report
 from sipgateway.errors import Finding, SwitchError
@@ -41,7 +42,7 @@ class Link:
     password: str = field(repr=False)
     report: Callable[[Report], None]
     unreachable: Finding | None = field(
-        default_factory=lambda: Finding("SwitchNotAsked", "", "The switch was not asked yet.", "")
+        default_factory=lambda: SWITCH_NOT_ASKED.finding("", "The switch was not asked yet.")
     )
     version: str = ""
     connects: int = 0
