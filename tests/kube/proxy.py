@@ -42,6 +42,7 @@ class Seen:
     path: str
     query: dict[str, str]
     at: float
+    agent: str = ""
     status: int = 0
 
     @property
@@ -240,15 +241,19 @@ async def _say(writer: asyncio.StreamWriter, fault: Fault) -> None:
 def _seen(head: bytes) -> Seen:
     method, target, _ = head.split(b"\r\n", 1)[0].decode().split()
     url = urlsplit(target)
-    return Seen(method, url.path, dict(parse_qsl(url.query)), time.monotonic())
+    return Seen(method, url.path, dict(parse_qsl(url.query)), time.monotonic(), _header(head, b"user-agent").decode())
 
 
 def _length(head: bytes) -> int:
+    return int(_header(head, b"content-length") or 0)
+
+
+def _header(head: bytes, wanted: bytes) -> bytes:
     for line in head.split(b"\r\n"):
         name, _, value = line.partition(b":")
-        if name.lower() == b"content-length":
-            return int(value)
-    return 0
+        if name.lower() == wanted:
+            return value.strip()
+    return b""
 
 
 def _abort(writer: asyncio.StreamWriter) -> None:

@@ -55,7 +55,11 @@ _PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
 #: Seconds between log-ins, when the API server refuses the token that there is.
 _LOGIN_FIRST, _LOGIN_MAX = 1.0, 30.0
 
-#: Seconds that its end is waited for. In the midst of its first requests kopf takes five.
+#: Seconds after which kopf has to have tried to list all that it is to watch. It asks once what there is, and when
+#: that answer was wrong, it sleeps for ever.
+_BEGIN = 20.0
+
+#: Seconds that kopf's tasks get to end, and that its thread's end is waited for.
 _END = 1.0
 
 _OURS = f"/apis/{API_VERSION}/"
@@ -82,6 +86,7 @@ class KopfWatch:
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
     _error: BaseException | None = None
     _sessions: list[aiohttp.ClientSession] = field(default_factory=list)
+    _tried: set[str] = field(default_factory=set)
     _listed: set[str] = field(default_factory=set)
 
     async def __aenter__(self) -> KopfWatch:  # noqa: PYI034
@@ -110,12 +115,19 @@ class KopfWatch:
     # In kopf's thread
 
     def _run(self) -> None:
+        loop = asyncio.new_event_loop()
         try:
-            asyncio.run(self._operate())
+            loop.run_until_complete(self._operate())
         except BaseException as error:  # noqa: BLE001 - whatever it is, who waits starts kopf again and says so
             self._error = error
-        finally:
-            self._tell(self._ended.set)
+        self._tell(self._ended.set)
+        # Not asyncio.run: it would wait for ever for a task of kopf's that takes no cancellation.
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        if left:
+            loop.run_until_complete(asyncio.wait(left, timeout=_END))
+        loop.close()
 
     async def _operate(self) -> None:
         self._stop = asyncio.Event()
@@ -135,21 +147,47 @@ class KopfWatch:
         kopf.on.login(registry=registry, id="login")(self._login)
         kopf.on.event(GROUP, VERSION, PLURAL, registry=registry, id="gateway")(gateway)
         kopf.on.event(GROUP, VERSION, SWITCH_PLURAL, registry=registry, id="switch")(switch)
+        tasks = await kopf.spawn_tasks(
+            registry=registry,
+            settings=settings(),
+            standalone=True,
+            clusterwide=not self.namespaces,
+            namespaces=sorted(self.namespaces),
+            # Not used without peering; but its default asks for the user's name, and in a container there is none.
+            identity="sipgateway-operator",  # type: ignore[arg-type] # a str of a type that kopf keeps to itself
+        )
         try:
-            # An asyncio.Event and no threading.Event: for that kopf keeps a thread waiting, which outlives its end.
-            await kopf.operator(
-                registry=registry,
-                settings=settings(),
-                standalone=True,
-                clusterwide=not self.namespaces,
-                namespaces=sorted(self.namespaces),
-                stop_flag=self._stop,
-                # Not used without peering; but its default asks for the user's name, and in a container there is none.
-                identity="sipgateway-operator",  # type: ignore[arg-type] # a str of a type that kopf keeps to itself
-            )
+            await self._until_one_ends(tasks)
         finally:
             for session in self._sessions:
                 await session.close()
+
+    async def _until_one_ends(self, tasks: Collection[asyncio.Task[None]]) -> None:
+        """Until somebody stops it, or the first of kopf's tasks ends; the others then end with it, and soon.
+
+        `kopf.operator` would do that too, but waits five seconds and more for what hangs, and raises any one's error.
+        """
+        if self._stop is None:
+            raise RuntimeError("not started")
+        stopped: asyncio.Task[Any] = asyncio.create_task(self._stop.wait())
+        every = {*tasks, stopped}
+        done, _ = await asyncio.wait(every, return_when=asyncio.FIRST_COMPLETED, timeout=_BEGIN)
+        blind = not done and not self._expected() <= self._tried
+        if not done and not blind:
+            done, _ = await asyncio.wait(every, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=_END)
+        if blind:
+            raise RuntimeError("it watches nothing")
+        for task in done - {stopped}:
+            task.result()
+
+    def _expected(self) -> set[str]:
+        """The collections that it has to watch."""
+        where = [f"namespaces/{name}/" for name in self.namespaces] or [""]
+        return {f"{_OURS}{place}{plural}" for place in where for plural in (PLURAL, SWITCH_PLURAL)}
 
     async def _login(self, **_: Any) -> kopf.AiohttpSession:
         """A session; kopf asks for another one when one was answered 401 though the token was read anew."""
@@ -186,7 +224,10 @@ class KopfWatch:
     def _watched(self, request: aiohttp.ClientRequest, response: aiohttp.ClientResponse) -> None:
         """Tells of a watch that was accepted, when it is the first after a LIST."""
         path = request.url.path
-        if response.status != 200 or not path.startswith(_OURS):
+        if not path.startswith(_OURS):
+            return
+        self._tried.add(path)
+        if response.status != 200:
             return
         if "watch" not in request.url.query:
             self._listed.add(path)

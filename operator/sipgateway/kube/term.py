@@ -86,7 +86,7 @@ class Term:
         check = self.lease.check
         writer = self.api.guarded(check)
         self._end = loop.create_future()
-        self.world = World(self._hint)
+        self.world = World(self._hint, self._rival)
         self.fleets = Fleets(self._fleet_changed, loop.time, time.time)
         self.events = Events(writer, self.metrics, check, self.identity)
         publisher = Publisher(Writes(writer, self.metrics, check), self.world)
@@ -237,6 +237,10 @@ class Term:
             self.workers.hint(key)
         else:
             self.statuses.hint(key)
+
+    def _rival(self, key: Key) -> None:
+        if self._seeded(key.namespace):
+            self.workers.hint(key, routine=True)
 
     def _judge(self, key: Key) -> None:
         self.statuses.hint(key)
