@@ -105,6 +105,7 @@ def test_a_replica_that_waits_stops_at_once_and_leaves_the_lease_alone(start_lab
     assert leads(one)
 
 
+@pytest.mark.slow
 def test_a_leader_that_slept_through_its_deposition_writes_nothing_when_it_wakes_up(
     start_lab: Callable[..., Lab], tmp_path: Path
 ) -> None:

@@ -196,6 +196,7 @@ def test_without_etcd_the_api_server_answers_with_errors_and_they_are_waited_out
     follows(lab)
 
 
+@pytest.mark.slow
 def test_a_token_that_was_replaced_is_taken_up_by_every_watch_and_every_write(lab: Lab) -> None:
     """The old one is not only expired: the API server that starts anew refuses it, to kopf too."""
     account = ("sipgateway-system", "sipgateway-operator")

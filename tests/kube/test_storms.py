@@ -19,7 +19,7 @@ from tests.kube.lab import Lab
 from tests.kube.proxy import Fault, Proxy, Seen
 
 LONG = "--lease-seconds=600"
-GATEWAYS = 25
+GATEWAYS = 15
 
 FAULTS = {
     "429": (Fault(429, retry_after="1"), Fault(429)),
@@ -57,12 +57,13 @@ def kopf(seen: Seen) -> bool:
     return seen.watches and "sipgateways" in seen.path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", list(FAULTS))
 def test_what_storms_spoil_is_done_in_the_end_and_done_once(lab: Lab, proxy: Proxy, kind: str) -> None:
     source = random.Random(kind)
 
     def spoil(seen: Seen) -> Fault | None:
-        return source.choice(FAULTS[kind]) if not seen.about_lease and source.random() < 0.3 else None
+        return source.choice(FAULTS[kind]) if not seen.about_lease and source.random() < 0.25 else None
 
     proxy.fault = spoil
     operator = lab.start(LONG, wait=False)
@@ -89,6 +90,7 @@ def test_what_storms_spoil_is_done_in_the_end_and_done_once(lab: Lab, proxy: Pro
     calm(operator)
 
 
+@pytest.mark.slow
 def test_a_leader_keeps_its_lease_through_a_storm(lab: Lab, proxy: Proxy) -> None:
     source = random.Random(7)
     proxy.fault = lambda seen: Fault(503) if seen.about_lease and source.random() < 0.5 else None
@@ -115,6 +117,7 @@ def test_a_watch_that_never_answers_again_is_opened_anew(lab: Lab, proxy: Proxy)
     calm(operator)
 
 
+@pytest.mark.slow
 def test_kopf_that_ends_is_started_again_and_not_in_a_hurry(lab: Lab, proxy: Proxy) -> None:
     """An event that is an error ends kopf as a whole; with it went all that it would have told of."""
     error = {"kind": "Status", "code": 500, "reason": "InternalError", "message": "etcdserver: mvcc: weird"}
@@ -135,6 +138,7 @@ def test_kopf_that_ends_is_started_again_and_not_in_a_hurry(lab: Lab, proxy: Pro
     calm(operator)
 
 
+@pytest.mark.slow
 def test_kopf_that_was_told_of_nothing_to_watch_is_started_again(lab: Lab, proxy: Proxy) -> None:
     """It asks once what the API server serves, believes the answer, and would sleep for ever."""
     offer = "/apis/sipgateway.dev/v1alpha1"
@@ -166,6 +170,7 @@ def test_what_was_deleted_while_kopf_was_gone_is_seen_at_once(lab: Lab, proxy: P
     calm(operator)
 
 
+@pytest.mark.slow
 def test_a_term_that_breaks_again_and_again_is_not_begun_in_a_hurry(lab: Lab, proxy: Proxy) -> None:
     """What the API server says cannot be understood at all: that is nothing that we know how to go on with."""
     nonsense = json.dumps({"kind": "SecretList", "metadata": {"resourceVersion": "1"}, "items": [{}]}).encode()
@@ -196,6 +201,7 @@ def test_while_a_term_is_broken_another_replica_may_try(lab: Lab, proxy: Proxy) 
     lab.wait_config_map("acme")
 
 
+@pytest.mark.slow
 def test_a_request_that_is_never_answered_holds_up_no_other_gateway(lab: Lab, proxy: Proxy) -> None:
     operator = lab.start(LONG)
     proxy.fault = lambda seen: Fault(hang=True) if seen.writes and seen.path.endswith("sipgateway-stuck") else None
