@@ -11,9 +11,11 @@ import ctypes
 import http.client
 import json
 import os
+import re
 import struct
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,7 +23,9 @@ from urllib.parse import urlsplit
 from tests.agent_kube.pods import SwitchPod
 from tests.controlplane.api import Api
 from tests.controlplane.plane import ControlPlane
+from tests.ring.fleet import Rows, rows
 
+_KILL = re.compile(r" killgw (\S+)")
 _MARK = "c2lwZ3ctY2hhb3M="  # a key of our own, outside of Kubernetes
 
 
@@ -84,6 +88,7 @@ class Life:
         messages: SIP messages that it sent.
         changes: when calls through a gateway could go out, by its name: (moment, UP, DOWN or GONE).
         leaked: locks of profiles that were never given back (fact 28).
+        ghosts: gateways with more copies than the marked ones explain (fact 11): name -> copies.
     """
 
     began: bool
@@ -91,6 +96,7 @@ class Life:
     messages: list[dict[str, Any]]
     changes: dict[str, list[tuple[float, str]]]
     leaked: int = 0
+    ghosts: dict[str, int] = field(default_factory=dict)
 
 
 class SwitchHistory:
@@ -102,22 +108,25 @@ class SwitchHistory:
         self._commands = self._messages = 0
         self._changes: dict[str, int] = {}
         self._lives: list[Life] = []
+        self._killed: Counter[str] = Counter()
 
     def last_words(self, names: Iterable[str]) -> None:
         """Asks it for everything and kills it; nothing can happen in between, because it is frozen for that."""
         self._pod.simulator.resume()
+        copies = rows(self._pod)
         self._pod.control("freeze", on=True)
-        self._ask(names)
+        self._ask(names, copies)
         self._pod.simulator.kill()
+        self._killed.clear()
         self._began, self._commands, self._messages, self._changes = True, 0, 0, {}
 
     def read(self, names: Iterable[str]) -> list[Life]:
         """The lives of this round, which ends with that."""
-        self._ask(names)
+        self._ask(names, rows(self._pod))
         lives, self._lives, self._began = self._lives, [], False
         return lives
 
-    def _ask(self, names: Iterable[str]) -> None:
+    def _ask(self, names: Iterable[str], copies: Rows) -> None:
         pod = self._pod
         commands = pod.control("commands", since=self._commands)
         messages = pod.control("journal", since=self._messages)
@@ -127,9 +136,11 @@ class SwitchHistory:
             changes[name] = [(at, how) for at, how in found[self._changes.get(name, 0) :]]
             self._changes[name] = len(found)
         leaked = sum(p["leaked_locks"] for p in pod.control("profiles").values())
+        self._killed.update(match[1] for c in commands if (match := _KILL.search(str(c["text"]))))
+        ghosts = {name: len(found) for name, found in copies.items() if len(found) > 1 + self._killed[name]}
         self._commands += len(commands)
         self._messages += len(messages)
-        self._lives.append(Life(self._began, commands, messages, changes, leaked))
+        self._lives.append(Life(self._began, commands, messages, changes, leaked, ghosts))
 
 
 _IN_MODIFY, _IN_CLOSE_WRITE, _IN_MOVED_FROM, _IN_MOVED_TO, _IN_DELETE = 0x2, 0x8, 0x40, 0x80, 0x200

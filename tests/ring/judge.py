@@ -43,6 +43,8 @@ class Judge:
             match = _ABOUT_ONE.search(text)
             if match and match[2] not in self.touched:
                 yield f"{text} touched a gateway that nobody changed"
+        for name, copies in life.ghosts.items():
+            yield f"there were {copies} copies of {name}, more than were killed (fact 11)"
         if life.leaked:
             yield f"{life.leaked} locks of profiles are lost (fact 28)"
         for message in life.messages:

@@ -65,3 +65,4 @@ def test_a_judge_finds_what_must_never_be() -> None:
     assert list(judge.life(Life(True, [], [], {"a": [(1.0, "UP"), (2.0, "GONE"), (3.0, "UP")]}))) != []
     assert list(judge.life(Life(False, [], [{"method": "REGISTER", "expires": 0, "gateway": "a"}], {}))) != []
     assert list(judge.life(Life(False, [], [], {}, leaked=1))) != []
+    assert list(judge.life(Life(False, [], [], {}, ghosts={"b": 2}))) != []
