@@ -116,9 +116,10 @@ class Lab:
         answer: Obj = self.plane.api.patch(self.path("sipgateways", name), {"spec": spec})
         return answer
 
-    def delete(self, name: str, plural: str = "sipgateways", **options: Any) -> None:
-        """Deletes an object."""
-        self.plane.api.delete(self.path(plural, name), **options)
+    def delete(self, name: str, plural: str = "sipgateways", *, uid: str | None = None) -> None:
+        """Deletes an object; with `uid` only that very one."""
+        body = {"preconditions": {"uid": uid}} if uid else None
+        self.plane.api.delete(self.path(plural, name), body)
 
     # Looking
 

@@ -37,6 +37,10 @@ Column: TypeAlias = tuple[str, str, str, str, int]
 
 _TYPES = {Kind.BOOL: "boolean", Kind.INT: "integer", Kind.TEXT: "string"}
 _MAX_INT32 = 2_147_483_647
+#: That of Kubernetes' own conditions: others may have theirs here, `example.com/Audited`.
+_CONDITION_TYPE = (
+    r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$"
+)
 
 
 def crd() -> Schema:
@@ -254,7 +258,7 @@ def _conditions() -> Schema:
                     "type": "string",
                     "minLength": 1,
                     "maxLength": 316,
-                    "pattern": "^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$",
+                    "pattern": _CONDITION_TYPE,
                     "description": "Which question it answers: Accepted, Programmed, Registered, Ready or Stalled.",
                 },
                 "status": {
