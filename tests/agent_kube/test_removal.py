@@ -119,9 +119,9 @@ def test_a_deleted_crd_takes_no_trunk_down_and_neither_does_its_return(
     del manifest["status"]
     private_control_plane.api.create(CRD.rpartition("/")[0], manifest)
     pod.wait(lambda: held(pod, "made anew after it", "goes", "stays"), "not held after its return", 90)
+    seconds_apart()
     bare.sipgateway("stays")
     bare.publish(outbound("stays"))
-    seconds_apart()
     bare.sipgateway("goes", suspend=True)
     pod.wait(lambda: is_gone(pod, "goes"), "a suspended one is still there", 90)
     bare.unpublish("stays")

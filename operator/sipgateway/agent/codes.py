@@ -12,8 +12,8 @@ FLEET_KEYS_NOT_READ = Code(
     "FleetKeysNotRead",
     "The agent does not have the keys of its fleet.",
     "Without them no ConfigMap can be verified, so nothing new reaches the switch; it keeps what it has.",
-    "Look for the Secret sipgateway-SWITCH-keys: the operator makes it for the first SipGateway of a fleet, or says why "
-    "not (docs/security.md). The agent reads it as soon as it is there.",
+    "Look for the Secret sipgateway-SWITCH-keys: the operator makes it for the first SipGateway of a fleet, or says "
+    "why not (docs/security.md). The agent reads it as soon as it is there.",
 )
 CONFIG_MAP_UNREADABLE = Code(
     "ConfigMapUnreadable",

@@ -25,6 +25,9 @@ _log = logging.getLogger(__name__)
 #: Seconds between looks for evidence about one gateway: from the first to the last value, doubled each time.
 _FIRST, _MOST = 0.5, 60.0
 
+#: The most questions a second about gateways of which it is long known that nothing can be told.
+_PER_SECOND = 20.0
+
 #: Seconds between looks at the CRD that nothing asked for.
 _KIND_EVERY = 60.0
 
@@ -91,12 +94,23 @@ class Seeker:
                 await self._doubt()
             now = _now()
             due = [c for n, c in self.fleet.leftovers.items() if self._due.get(n, (0.0, 0.0))[0] <= now]
-            for start in range(0, len(due), _TOGETHER):
-                await self._examine(due[start : start + _TOGETHER])
+            if due and await self._worth_asking(len(due)):
+                for start in range(0, len(due), _TOGETHER):
+                    await self._examine(due[start : start + _TOGETHER])
+            else:
+                for claim in due:
+                    self._hold_back(claim.name, _in_words(self._kind or ""))
             times = [at for at, _ in self._due.values()]
             wait = min([*times, _now() + _KIND_EVERY]) - _now()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), max(wait, 0.05))
+
+    async def _worth_asking(self, many: int) -> bool:
+        """Whether the CRD is there: without it no question about thousands of SipGateways has an answer."""
+        if many <= _TOGETHER and self._kind is not None and self._kind.whole:
+            return True
+        kind = await self._read_kind()
+        return not isinstance(kind, Kind) or kind.whole
 
     async def _examine(self, claims: Sequence[Claim]) -> None:
         """Asks for the SipGateways of these claims, and then for the CRD if one is not there."""
@@ -152,12 +166,15 @@ class Seeker:
         try:
             self._kind, self._kind_at = evidence.of_kind(await self.api.get(_CRD)), _now()
         except ApiError as error:
+            if error.not_found and error.is_status:
+                self._kind, self._kind_at = Kind("", whole=False), _now()
+                return self._kind
             return f"whether the CRD of SipGateway is being deleted cannot be told: {error}"
         return self._kind
 
     def _hold_back(self, name: str, why: str) -> None:
         _, pause = self._due.get(name, (0.0, _FIRST / 2))
-        pause = min(pause * 2, _MOST)
+        pause = min(pause * 2, max(_MOST, len(self.fleet.leftovers) / _PER_SECOND))
         self._due[name] = (_now() + pause * self._random.uniform(0.8, 1.0), pause)
         if self.held_back.get(name) != why:
             self.held_back[name] = why
@@ -170,7 +187,7 @@ def _in_words(kind: Kind | str) -> str:
         return kind
     if kind.whole:
         return "the CRD of SipGateway was made anew after it, so that its SipGateway is not there says nothing"
-    return "the CRD of SipGateway is being deleted"
+    return "the CRD of SipGateway is being deleted, or is gone"
 
 
 def _now() -> float:
