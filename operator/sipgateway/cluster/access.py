@@ -7,6 +7,7 @@ and again, because a bound token is rotated there; they never show in `repr`.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import ssl
 import time
@@ -126,6 +127,10 @@ async def from_kubeconfig(path: str | None = None, context: str | None = None) -
     import yaml  # noqa: PLC0415 - like the rest, 20 MB that an agent in a pod does not need
     from kubernetes.aio import config  # noqa: PLC0415
     from kubernetes.aio.client.configuration import Configuration  # noqa: PLC0415
+
+    if path is not None and not Path(path).is_file():  # noqa: ASYNC240 - once, at the start
+        raise InputError(NO_CLUSTER_ACCESS.because("", f"There is no file {path}."))
+    logging.getLogger("kubernetes").setLevel(logging.ERROR)  # it warns of what it raises in a moment
 
     async def load() -> tuple[Any, Any]:
         settings = Configuration()
