@@ -184,6 +184,24 @@ class SwitchPod:
         temporary.write_text(token)
         temporary.replace(self.token_folder / "token")
 
+    def reach(self, server: str, kubeconfig: Path) -> None:
+        """From its next start the agent reaches the API server at this URL, with the same token."""
+        token = (self.token_folder / "token").read_text()
+        kubeconfig.write_text(
+            json.dumps(
+                {
+                    "apiVersion": "v1",
+                    "kind": "Config",
+                    "clusters": [{"name": "test", "cluster": {"server": server}}],
+                    "users": [{"name": "test", "user": {"token": token}}],
+                    "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+                    "current-context": "test",
+                }
+            )
+        )
+        self.agent.command = [c for c in self.agent.command if not c.startswith("--token-folder")]
+        self.agent.command.append(f"--kubeconfig={kubeconfig}")
+
     def start(self, *, wait: bool = True) -> SwitchPod:
         """The agent first, as a native sidecar; the switch once the agent has started."""
         self.agent.launch()

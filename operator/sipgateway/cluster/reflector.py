@@ -96,7 +96,7 @@ class Reflector:
         version = ""
         async for page in self.api.pages(self.path, selector=self.selector, limit=self.page):
             for obj in page.items:
-                seen.add(obj["metadata"]["uid"])
+                seen.add(_uid(obj))
                 self._tell(self.on_object, obj)
             version = page.version
         self.on_listed(frozenset(seen), version)
@@ -122,6 +122,16 @@ class Reflector:
             if self.on_poison is None:
                 raise
             self.on_poison(self.name, obj)
+
+
+def _uid(obj: Obj) -> str:
+    try:
+        uid = obj["metadata"]["uid"]
+    except (KeyError, TypeError):
+        uid = None
+    if not isinstance(uid, str):  # passed over, it would count as gone
+        raise ApiError(0, "BadAnswer", "an object of a LIST is none", is_status=False)
+    return uid
 
 
 def wait(failures: int, source: random.Random) -> float:
