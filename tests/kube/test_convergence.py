@@ -334,7 +334,10 @@ class Operators(RuleBasedStateMachine):
         pytest.fail(f"it never succeeds: {replica.later}")
 
     def cannot(self, key: Key) -> bool:
-        """Whether a ConfigMap is in the way that is foreign, or of which nobody can say whose it is."""
+        """Whether somebody must act: a ConfigMap is foreign, or nobody can say whose it is, or keys are missing."""
+        record = self.replica.world.gateways.get(key)
+        if record is not None and self.usable_keys(record.name.fleet.switch) is None:
+            return True  # it looks for them now and then: no watch tells of a Secret without our label
         found = self.server.find("configmaps", f"sipgateway-{key.name}")
         return found is not None and (self.is_foreign(found) or self.is_nobodys(found))
 

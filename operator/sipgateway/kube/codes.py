@@ -20,6 +20,18 @@ FLEET_KEYS_MISSING = Code(
     "New keys are never made silently: every switch would replace every gateway.",
     "Restore the Secret from a backup; or start over: delete the fleet's ConfigMaps, and new keys are made.",
 )
+FLEET_KEYS_FOREIGN = Code(
+    "FleetKeysForeign",
+    "A Secret of the name that the fleet's keys need exists, and sipgateway did not make it.",
+    "It is neither used nor changed: whoever made it may need it.",
+    "Choose another spec.switch, or delete or rename that Secret; the gateway follows by itself.",
+)
+TOO_MANY_FLEETS = Code(
+    "TooManyFleets",
+    "There are more fleets in the namespace than sipgateway makes keys for.",
+    "Each fleet has a Secret with keys of its own; who may write `spec.switch` shall not make Secrets without end.",
+    "Correct spec.switch, or delete the sipgateway-*-keys Secrets of fleets that are no more.",
+)
 FLEET_KEYS_REPLACED = Code(
     "FleetKeysReplaced",
     "The Secret with the fleet's keys holds other keys than those that its ConfigMaps were made with.",

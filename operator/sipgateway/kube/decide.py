@@ -17,7 +17,7 @@ from sipgateway.api.names import LABEL_KEYS, LABEL_NAME, LABEL_NAME_VALUE, LABEL
 from sipgateway.api.parse import parse_sipgateway
 from sipgateway.api.spec import SipGateway
 from sipgateway.errors import Finding, Severity
-from sipgateway.kube.codes import FLEET_KEYS_MISSING, FLEET_KEYS_REPLACED
+from sipgateway.kube.codes import CONFIG_MAP_FOREIGN, FLEET_KEYS_MISSING, FLEET_KEYS_REPLACED, WRITE_REFUSED
 from sipgateway.kube.records import (
     ConfigMapRecord,
     FleetId,
@@ -32,6 +32,9 @@ from sipgateway.kube.world import World
 from sipgateway.render import configmap
 from sipgateway.render.keys import secret_name
 from sipgateway.render.xml import RenderError
+
+#: What a write of a ConfigMap can end with.
+_OF_WRITES = frozenset({CONFIG_MAP_FOREIGN.name, WRITE_REFUSED.name})
 
 
 class Action(enum.Enum):
@@ -79,7 +82,14 @@ def decide(world: World, key: Key) -> Decision:
 def _decide(world: World, record: GatewayRecord, before: ConfigMapRecord | None) -> Decision:
     verdict = record.verdict
     if record.suspend:
-        record.verdict = Verdict(record.generation, ("suspended",))
+        _, effective, findings = _accepted(world, record)
+        world.judged(record, refused=effective is None)
+        registers = True if effective is None else effective.registers
+        failed = None if verdict is None or before is None else verdict.failure
+        failure = failed if failed is not None and failed.code in _OF_WRITES else None
+        record.verdict = Verdict(
+            record.generation, ("suspended",), _errors(findings), _warnings(findings), registers, b"", failure
+        )
         ours = before is not None and not before.foreign
         return Decision(Action.DELETE if ours else Action.NOTHING, record, None, before)
     inputs = _inputs(world, record)
@@ -88,8 +98,8 @@ def _decide(world: World, record: GatewayRecord, before: ConfigMapRecord | None)
             record.verdict = replace(verdict, generation=record.generation)
         return Decision(Action.NOTHING, record, None, before)
     sip, effective, findings = _accepted(world, record)
-    refusals = tuple(f for f in findings if f.severity is Severity.ERROR)
-    warnings = tuple(f for f in findings if f.severity is Severity.WARNING)
+    refusals, warnings = _errors(findings), _warnings(findings)
+    failed = None if verdict is None else verdict.failure
 
     def judged(*more: Finding, desired: bytes = b"", failure: Finding | None = None) -> None:
         registers = True if effective is None else effective.registers
@@ -105,8 +115,8 @@ def _decide(world: World, record: GatewayRecord, before: ConfigMapRecord | None)
         return _held(world, record, before)
     fleet = record.name.fleet
     keys = world.keys.get(fleet)
-    if keys is None or (not keys.uid and not world.has_config_maps(fleet)):
-        judged()
+    if keys is None or world.shall_seek_keys(record):
+        judged(failure=None if keys is None else keys.finding)
         return Decision(Action.SEEK_KEYS, record, None, before)
     if keys.keys is None:
         judged(failure=keys.finding)
@@ -137,8 +147,18 @@ def _decide(world: World, record: GatewayRecord, before: ConfigMapRecord | None)
         return Decision(Action.WAIT, record, None, before)
     if record.leaving:
         return Decision(Action.NOTHING, record, None, before)  # the garbage collector is at work; it goes in a moment
+    if failed is not None and failed.code in _OF_WRITES:
+        judged(desired=desired, failure=failed)  # until it is written, why it could not be stays
     drift = record.published == desired
     return Decision(Action.WRITE, record, body, before, drift, first=not record.published)
+
+
+def _errors(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    return tuple(f for f in findings if f.severity is Severity.ERROR)
+
+
+def _warnings(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    return tuple(f for f in findings if f.severity is Severity.WARNING)
 
 
 def body_digest(body: configmap.Body, owner: str) -> bytes:
@@ -191,13 +211,11 @@ def _held(world: World, record: GatewayRecord, before: ConfigMapRecord | None) -
     """A refused SipGateway keeps what it was last good for, unless the name of that belongs to another one by now."""
     if before is None or before.name is None:
         return Decision(Action.NOTHING, record, None, before)
-    if before.owner not in {"", record.uid}:
+    winner = _winner(world, before.name)
+    if before.owner not in {"", record.uid} or (winner is not None and winner.key != record.key):
         return Decision(Action.DELETE, record, None, before)
     if before.digest != record.published:
         return Decision(Action.KEEP, record, None, before)
-    winner = _winner(world, before.name)
-    if winner is not None and winner.key != record.key:
-        return Decision(Action.DELETE, record, None, before)
     return Decision(Action.RESEAL if _sealed_otherwise(world, before) else Action.NOTHING, record, None, before)
 
 

@@ -39,7 +39,9 @@ class Fleets:
         """The fleet as it was last looked at."""
         found = self._views.get(fleet)
         if found is None:
-            found = self._views[fleet] = self._look(fleet)
+            found = self._look(fleet)
+            if fleet in self._pods:  # names of fleets without pods cost nothing
+                self._views[fleet] = found
         return found
 
     def reports(self, fleet: FleetId) -> tuple[SwitchReport, ...]:
@@ -125,7 +127,10 @@ class Fleets:
         """Looks at a fleet again and tells whom that could concern."""
         before = self.view(fleet)
         after = self._look(fleet)
-        self._views[fleet] = after
+        if fleet in self._pods:
+            self._views[fleet] = after
+        else:
+            self._views.pop(fleet, None)
         touched = affected(before, after)
         if touched:
             self.changed(fleet, touched)

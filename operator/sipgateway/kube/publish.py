@@ -93,8 +93,9 @@ class Publisher:
             case Action.CLEAR:
                 return await self._clear(key, decision)
             case Action.SEEK_KEYS if decision.record is not None:
-                await seek_keys(self.writes, self.world, decision.record.name.fleet)
-                return _AGAIN
+                why_not = await seek_keys(self.writes, self.world, decision.record.name.fleet, key)
+                # No watch tells of a Secret without our label, so it is asked for again.
+                return _AGAIN if why_not is None else Outcome(done=False, recheck=10.0, failure=why_not)
             case _:
                 return Outcome()
 
@@ -102,13 +103,15 @@ class Publisher:
         record, body = decision.record, decision.body
         if record is None or body is None:
             raise ValueError("a write needs a record and a body")
-        if decision.first and decision.before is not None and await self._means_the_same(record, body, decision):
-            return Outcome()
-        if decision.drift and decision.before is None and not await self._is_wanted(record):
-            return _AGAIN  # the garbage collector was faster than the news that its SipGateway is gone
         name = Name(record.name.fleet, body.target.gateway)
-        self.world.reserve(name, record.key)
+        self.world.reserve(name, record.key)  # from here on nobody else may have it
         try:
+            if decision.first and decision.before is not None and await self._means_the_same(record, body, decision):
+                return Outcome()
+            if decision.drift and decision.before is None and not await self._is_wanted(record):
+                return _AGAIN  # the garbage collector was faster than the news that its SipGateway is gone
+            if self.world.gateways.get(record.key) is not record or record.leaving:
+                return _AGAIN  # it changed while we looked
             stored = await self._store(record, body, decision)
             outcome = stored if isinstance(stored, Outcome) else self._stored(record, stored)
         except ApiError as error:
@@ -224,7 +227,7 @@ class Publisher:
             found.get("data") or {}, labels, body, namespace=record.key.namespace, keys=keys.keys
         )
         if same and record.verdict is not None:
-            record.verdict = replace(record.verdict, desired=before.digest)
+            record.verdict = replace(record.verdict, desired=before.digest, failure=None)
             record.published = before.digest
         return same
 
@@ -236,6 +239,7 @@ class Publisher:
         current = self.world.gateways.get(record.key)
         if current is not None and current.uid == record.uid:
             current.published = found.digest
+            _succeeded(current)
         return Outcome()
 
     async def _keep(self, decision: Decision) -> Outcome:
@@ -253,13 +257,16 @@ class Publisher:
         if not ours:
             return _AGAIN
         if before.owner == record.uid:
-            record.published = before.digest
-            return _AGAIN
+            self.world.proved(record.key, before.digest)
+            return Outcome()
         meta: Obj = {"resourceVersion": before.version, "ownerReferences": [_owner(record)]}
         stored = await self._patch(record.key, {"metadata": meta})
         if isinstance(stored, Outcome):
             return stored
-        return replace(self._stored(record, stored), restored=True)
+        outcome = self._stored(record, stored)
+        if outcome.done and (kept := self.world.config_maps.get(record.key)) is not None:
+            self.world.proved(record.key, kept.digest)
+        return replace(outcome, restored=outcome.done)
 
     async def _reseal(self, decision: Decision) -> Outcome:
         """Seals a last good version with the active key. Only its own seals still have the values."""
@@ -325,6 +332,7 @@ class Publisher:
         current = self.world.gateways.get(key)
         if current is not None:
             current.published = b""
+            _succeeded(current)
         return Outcome()
 
     async def _clear(self, key: Key, decision: Decision) -> Outcome:
@@ -372,6 +380,12 @@ class Publisher:
             return
         if not (answer.get("metadata") or {}).get("finalizers"):  # else it is there until somebody lets go of it
             self.world.drop_config_map(key, uid)
+
+
+def _succeeded(record: GatewayRecord) -> None:
+    """What could not be written before is written."""
+    if record.verdict is not None and record.verdict.failure is not None:
+        record.verdict = replace(record.verdict, failure=None)
 
 
 def _wanted(record: GatewayRecord, body: configmap.Body, version: str | None = None) -> Obj:

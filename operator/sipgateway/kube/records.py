@@ -37,6 +37,10 @@ from sipgateway.render.keys import FleetKeys, KeysError, secret_name
 _SIGNED = re.compile(r"1-([0-9a-f]{8})-[0-9a-f]{64}", re.ASCII)
 
 
+#: Bytes that are kept of a value of a Secret, and of all of its values. A longer user name or password is refused.
+_LONGEST, _MOST = 4096, 65536
+
+
 class Key(NamedTuple):
     """Which SipGateway: its namespace and name."""
 
@@ -76,6 +80,7 @@ class GatewayRecord:
         suspend: `spec.suspend`.
         secrets: names of the Secrets that it uses.
         leaving: whether it is being deleted and something still holds it: nothing is made for it any more.
+        was_refused: what `refused` was before the last change.
         refused: refused on its own account, so that it keeps its name from nobody; None when not judged since a change.
         published: digest that its ConfigMap was last written with, or seen with when that was the desired one. What
             differs from it without a write of ours is drift.
@@ -94,6 +99,7 @@ class GatewayRecord:
     secrets: tuple[str, ...]
     leaving: bool = False
     refused: bool | None = None
+    was_refused: bool | None = None
     published: bytes = b""
     verdict: Verdict | None = None
 
@@ -135,6 +141,7 @@ class ConfigMapRecord:
         digest: of everything of it that is ours.
         fleet: the one of its label; None without one.
         gateway: the gateway name that it carries; empty when it cannot be read.
+        registers: whether that gateway REGISTERs.
         signed: id of the revision key that its MAC is of; empty when it has no MAC of our form.
         seals: ids of the seal keys that it needs.
         owner: uid of the SipGateway that is its controller, empty without one.
@@ -150,6 +157,7 @@ class ConfigMapRecord:
     digest: bytes
     fleet: FleetId | None
     gateway: str
+    registers: bool
     signed: str
     seals: tuple[str, ...]
     owner: str
@@ -185,6 +193,7 @@ class KeysRecord:
     version: str
     keys: FleetKeys | None
     finding: Finding | None = None
+    seeker: Key | None = None
 
 
 def gateway_record(obj: Obj) -> GatewayRecord:
@@ -276,9 +285,10 @@ def config_map_record(obj: Obj) -> ConfigMapRecord | None:
     labels = meta.get("labels") or {}
     switch = labels.get(LABEL_SWITCH)
     try:
-        carried = configmap.peek(data).gateway
+        target = configmap.peek(data)
+        carried, registers = target.gateway, target.registers
     except configmap.PublishedError:
-        carried = ""
+        carried, registers = "", True
     immutable = obj.get("immutable") is True
     owner = controller_uid(meta)
     ours = {n: labels.get(n) for n in configmap.labels(key.name, switch or "")}
@@ -292,6 +302,7 @@ def config_map_record(obj: Obj) -> ConfigMapRecord | None:
         digest=content_digest(data, ours, owner, immutable=immutable, binary=bool(obj.get("binaryData"))),
         fleet=FleetId(key.namespace, switch) if switch else None,
         gateway=carried,
+        registers=registers,
         signed=sys.intern(signed[1]) if signed else "",
         seals=tuple(sorted(map(sys.intern, configmap.sealed_with(data)))),
         owner=owner,
@@ -305,8 +316,21 @@ def secret_record(obj: Obj) -> SecretRecord:
     meta = obj["metadata"]
     labelled = (meta.get("labels") or {}).get(LABEL_CREDENTIALS) == "true"
     return SecretRecord(
-        meta["uid"], meta["resourceVersion"], SecretView(meta["name"], labelled, decoded(obj.get("data")))
+        meta["uid"], meta["resourceVersion"], SecretView(meta["name"], labelled, _small(decoded(obj.get("data"))))
     )
+
+
+def _small(data: dict[str, bytes]) -> dict[str, bytes]:
+    """Values cut to a length that no user name or password has, as many as fit: a Secret may hold a megabyte."""
+    kept: dict[str, bytes] = {}
+    left = _MOST
+    for name, value in sorted(data.items(), key=lambda entry: (len(entry[1]), entry[0])):
+        cut = value[:_LONGEST]
+        left -= len(name) + len(cut)
+        if left < 0:
+            break
+        kept[name] = cut
+    return kept
 
 
 def keys_record(obj: Obj) -> tuple[FleetId, KeysRecord] | None:

@@ -22,7 +22,7 @@ from sipgateway.api.names import (
     PLURAL,
     SWITCH_PLURAL,
 )
-from sipgateway.cluster.client import Api, ApiError, Obj, Page
+from sipgateway.cluster.client import PAGE, Api, ApiError, Obj, Page
 from sipgateway.cluster.reflector import Reflector, wait
 from sipgateway.kube.intake import Intake
 from sipgateway.kube.records import FleetId, Key, config_map_key
@@ -30,6 +30,9 @@ from sipgateway.kube.troubles import Troubles
 
 #: Seconds between LISTs of SipGateways and SipSwitches that nothing asked for: an event is a hint, and hints get lost.
 RELIST = 600.0
+
+#: Secrets of one page of a LIST: each may have a megabyte.
+_SECRETS = 25
 
 _OURS = {PLURAL: "SipGateways", SWITCH_PLURAL: "SipSwitches"}
 
@@ -127,6 +130,7 @@ class Scope:
             world.take_secret,
             lambda obj: world.drop_secret(_key(obj)),
             lambda uids, version: world.keep_only_secrets(uids, version, self.namespace),
+            page=_SECRETS,
         )
 
     def _keys(self) -> Reflector:
@@ -172,6 +176,7 @@ class Scope:
         on_object: Callable[[Obj], object],
         on_gone: Callable[[Obj], object],
         on_listed: Callable[[frozenset[str], str], object],
+        page: int = PAGE,
     ) -> Reflector:
         return Reflector(
             self.api,
@@ -184,6 +189,7 @@ class Scope:
             lambda what: self.troubles.well(self.namespace, what),
             self.intake.poison,
             selector,
+            page=page,
         )
 
     @property

@@ -22,7 +22,7 @@ from sipgateway.kube.events import Events
 from sipgateway.kube.fleets import Fleets
 from sipgateway.kube.hints import HintQueue
 from sipgateway.kube.metrics import Metrics
-from sipgateway.kube.records import FleetId, GatewayRecord, Key, Name
+from sipgateway.kube.records import ConfigMapRecord, FleetId, GatewayRecord, Key, Name
 from sipgateway.kube.world import World
 from sipgateway.reconcile.backoff import RETRY_MAX, Retry
 from sipgateway.reconcile.readiness import Affected, GatewayView, Judgement, Transition, judge, merge_status
@@ -64,13 +64,17 @@ class Statuses:
     check: Callable[[], None]
     storm: Callable[[], bool]
     deposed: Callable[[DeposedError], None]
-    _queue: HintQueue[Key] = field(default_factory=HintQueue)
+    _queue: HintQueue[Key] = field(init=False)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _soft: dict[Key, asyncio.TimerHandle] = field(default_factory=dict)
     _due: set[Key] = field(default_factory=set)
     _retries: dict[Key, Retry] = field(default_factory=dict)
     _partial: dict[FleetId, set[Key]] = field(default_factory=dict)
     _counted: dict[Key, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     _totals: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self._queue = HintQueue(self._wake.set)
 
     def hint(self, key: Key, *, routine: bool = False) -> None:
         """A gateway's status may have to change."""
@@ -104,10 +108,9 @@ class Statuses:
             timer.cancel()
 
     def _touched(self, fleet: FleetId, touched: Affected) -> Iterable[Key]:
-        members = self.world.members.get(fleet, set())
         if touched.everything:
-            return tuple(members)
-        found = {key for name in touched.names for key in self.world.concerned(Name(fleet, name)) if key in members}
+            return self.world.concerned_by(fleet)
+        found = {key for name in touched.names for key in self.world.concerned(Name(fleet, name))}
         if touched.versions is not None:  # those that are not proved everywhere yet; of the others nothing changes
             found |= {k for k in self._partial.get(fleet, ()) if touched.touches("", _version(self.world, k))}
         return found
@@ -115,10 +118,19 @@ class Statuses:
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            key, since = await self._queue.get()
+            oldest = self._queue.oldest
+            if oldest is None:
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            if self.storm() and loop.time() - oldest < _GIVE_WAY:
+                await asyncio.sleep(0.02)
+                continue
+            taken = self._queue.take()
+            if taken is None:
+                continue
+            key, _ = taken
             try:
-                while self.storm() and loop.time() - since < _GIVE_WAY:  # noqa: ASYNC110 - time ends it too
-                    await asyncio.sleep(0.02)
                 await self._look(key)
             except DeposedError as error:
                 self.deposed(error)
@@ -142,9 +154,9 @@ class Statuses:
         view = gateway_view(self.world, record)
         if view is None:
             return  # its first look is still to come, and brings a hint
-        fleet = record.name.fleet
+        fleet = judged_by(self.world, record)
         judgement = judge(view, self.fleets.view(fleet))
-        self._note(record, judgement)
+        self._note(record, fleet, judgement)
         change = merge_status(json.loads(record.status), judgement, _now())
         if not change.changed:
             self._wait_no_longer(key)
@@ -205,13 +217,16 @@ class Statuses:
         if timer is not None:
             timer.cancel()
 
-    def _note(self, record: GatewayRecord, judgement: Judgement) -> None:
+    def _note(self, record: GatewayRecord, fleet: FleetId, judgement: Judgement) -> None:
         """Keeps who is not proved everywhere, and the numbers for the metrics."""
-        partial = self._partial.setdefault(record.name.fleet, set())
+        partial = self._partial.get(fleet, set())
         if judgement.programmed < judgement.wanted or judgement.provisional:
+            self._partial[fleet] = partial
             partial.add(record.key)
         else:
             partial.discard(record.key)
+            if not partial:
+                self._partial.pop(fleet, None)
         counted = tuple((str(c.type), str(c.status)) for c in judgement.conditions)
         before = self._counted.get(record.key, ())
         if counted != before:
@@ -255,24 +270,34 @@ def gateway_view(world: World, record: GatewayRecord) -> GatewayView | None:
     verdict = record.verdict
     if verdict is None:
         return None
-    found = world.config_maps.get(record.key)
+    found = _own(world, record)
     version = None if found is None else int(found.since)
-    held = bool(verdict.refusals) and found is not None
+    held = bool(verdict.refusals) and found is not None and not record.suspend
     up_to_date = found is not None and found.digest == verdict.desired
-    name = record.name.gateway
-    if held and found is not None and found.name is not None:
-        name = found.name.gateway
+    earlier = found if found is not None and not up_to_date else None
     return GatewayView(
         generation=verdict.generation,
-        gateway_name=name,
+        gateway_name=record.name.gateway if earlier is None else earlier.gateway,
         suspended=record.suspend,
-        registers=verdict.registers,
+        registers=verdict.registers if earlier is None else earlier.registers,
         refusals=verdict.refusals,
         warnings=verdict.warnings,
         config_version=version,
         held=held,
         writing=verdict.failure or (not up_to_date and not verdict.refusals and not record.suspend),
     )
+
+
+def judged_by(world: World, record: GatewayRecord) -> FleetId:
+    """The fleet whose pods say how it does: until it is written there, that of the version which is on the switches."""
+    found = _own(world, record)
+    return record.name.fleet if found is None or found.fleet is None else found.fleet
+
+
+def _own(world: World, record: GatewayRecord) -> ConfigMapRecord | None:
+    """The ConfigMap of a SipGateway; None for one that is somebody else's, or cannot be read."""
+    found = world.config_maps.get(record.key)
+    return found if found is not None and found.name is not None and found.owner in {"", record.uid} else None
 
 
 def _version(world: World, key: Key) -> int | None:

@@ -57,6 +57,7 @@ class Workers:
     deposed: Callable[[DeposedError], None]
     _queues: dict[FleetId, HintQueue[Key]] = field(default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _running: dict[FleetId, int] = field(default_factory=dict)
     _retries: dict[Key, Retry] = field(default_factory=dict)
     _fleet_of: dict[Key, FleetId] = field(default_factory=dict)
     _looks: deque[float] = field(default_factory=lambda: deque(maxlen=_MANY))
@@ -95,11 +96,8 @@ class Workers:
         for queue in self._queues.values():
             queue.close()
         tasks = list(self._tasks)
-        for task in tasks:
-            if task.get_name() != "writing":
-                task.cancel()
         if tasks:
-            await asyncio.wait([t for t in tasks if t.get_name() == "writing"] or tasks, timeout=patience)
+            await asyncio.wait(tasks, timeout=patience)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -114,7 +112,7 @@ class Workers:
         else:
             fleet = FleetId(key.namespace, "")
         known = self._fleet_of.get(key)
-        if known is not None and known != fleet and self._queues[known].holds(key):
+        if known is not None and known != fleet and known in self._queues and self._queues[known].holds(key):
             return known
         self._fleet_of[key] = fleet
         return fleet
@@ -122,34 +120,40 @@ class Workers:
     def _queue(self, fleet: FleetId) -> HintQueue[Key]:
         queue = self._queues.get(fleet)
         if queue is None:
-            queue = self._queues[fleet] = HintQueue()
-            for _ in range(_AT_ONCE):
-                task = asyncio.create_task(self._work(queue), name=f"fleet {fleet}")
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+            queue = self._queues[fleet] = HintQueue(lambda: self._start(fleet))
         return queue
 
-    async def _work(self, queue: HintQueue[Key]) -> None:
-        me = asyncio.current_task()
-        name = me.get_name() if me is not None else ""
-        while not self._stopping:
-            key, since = await queue.get()
-            self._looks.append(asyncio.get_running_loop().time())
-            if me is not None:
-                me.set_name("writing")
-            try:
-                await self._look(key, since)
-            except DeposedError as error:
-                self.deposed(error)
-                return
-            except Exception:
-                log.exception("a look at %s failed; it is tried again", key, extra={"gateway": str(key)})
-                self._retry(key, 0.0)
-            finally:
-                if me is not None:
-                    me.set_name(name)
-                queue.done(key)
-            await asyncio.sleep(0)  # decisions take no I/O: others get their turn
+    def _start(self, fleet: FleetId) -> None:
+        """There is work for a fleet: another task for it, unless it has enough. It ends when nothing is left."""
+        if self._stopping or self._running.get(fleet, 0) >= _AT_ONCE:
+            return
+        self._running[fleet] = self._running.get(fleet, 0) + 1
+        task = asyncio.create_task(self._work(fleet, self._queues[fleet]), name=f"fleet {fleet}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _work(self, fleet: FleetId, queue: HintQueue[Key]) -> None:
+        try:
+            while not self._stopping and (taken := queue.take()) is not None:
+                key, since = taken
+                self._looks.append(asyncio.get_running_loop().time())
+                try:
+                    await self._look(key, since)
+                except DeposedError as error:
+                    self.deposed(error)
+                    return
+                except Exception:
+                    log.exception("a look at %s failed; it is tried again", key, extra={"gateway": str(key)})
+                    self._retry(key, 0.0)
+                finally:
+                    queue.done(key)
+                await asyncio.sleep(0)  # decisions take no I/O: others get their turn
+        finally:
+            self._running[fleet] -= 1
+            if not self._running[fleet]:
+                del self._running[fleet]
+                if queue.empty and self._queues.get(fleet) is queue:
+                    del self._queues[fleet]  # whoever writes names of fleets without end fills no memory
 
     async def _look(self, key: Key, since: float) -> None:
         tries = 0
@@ -167,10 +171,11 @@ class Workers:
 
     def _took(self, key: Key, decision: Decision, outcome: Outcome, since: float) -> None:
         record = self.world.gateways.get(key)
-        if outcome.failure is not None and record is not None and record.verdict is not None:
-            if record.verdict.failure != outcome.failure:
+        verdict = None if record is None else record.verdict
+        if record is not None and verdict is not None and outcome.failure is not None:
+            if verdict.failure != outcome.failure:
                 log.error("%s", outcome.failure, extra={"gateway": str(key), "generation": record.generation})
-            record.verdict = replace(record.verdict, failure=outcome.failure, inputs=())
+            record.verdict = replace(verdict, failure=outcome.failure, inputs=())
         if outcome.retry is not None:
             self._retry(key, outcome.retry, _TRANSIENT_MAX if outcome.failure is None else _RECHECK_MAX)
             return
@@ -200,5 +205,8 @@ class Workers:
         self._later(key, min(max(retry.not_before - now, at_least), at_most))
 
     def _later(self, key: Key, seconds: float) -> None:
-        queue = self._queue(self._fleet(key))
-        asyncio.get_running_loop().call_soon(queue.put_later, key, seconds)
+        def later() -> None:  # when it is not worked on any more
+            if not self._stopping:
+                self._queue(self._fleet(key)).put_later(key, seconds)
+
+        asyncio.get_running_loop().call_soon(later)

@@ -44,11 +44,13 @@ class World:
     Attributes:
         hint: told of each SipGateway to look at again: its key, and whether its ConfigMap could have to change.
             An empty verdict is not needed for a status.
+        rival: told, instead, of each whose name another one's change concerns: no news of its own, and it can be many.
         gateways, config_maps, secrets, keys: by what they are called.
         members: the SipGateways of each fleet, by what their specs say.
     """
 
     hint: Callable[[Key, bool], None]
+    rival: Callable[[Key], None] | None = None
     gateways: dict[Key, GatewayRecord] = field(default_factory=dict)
     config_maps: dict[Key, ConfigMapRecord] = field(default_factory=dict)
     secrets: dict[Key, SecretRecord] = field(default_factory=dict)
@@ -64,6 +66,7 @@ class World:
     _gone: dict[str, int | None] = field(default_factory=dict)
     _listed: dict[str | None, int] = field(default_factory=dict)
     _keys_gone: dict[FleetId, int] = field(default_factory=dict)
+    _keys_listed: dict[str | None, int] = field(default_factory=dict)
 
     # SipGateways
 
@@ -82,12 +85,14 @@ class World:
         if before is not None:
             if before.uid == record.uid:
                 record.verdict, record.published = before.verdict, before.published
+                record.was_refused = before.was_refused if before.refused is None else before.refused
             self._unlink(before)
         self.gateways[record.key] = record
         self._link(record)
-        if before is not None:
-            self._rivals(before.name, record.key)
-        self._rivals(record.name, record.key)
+        if before is None or _standing(before) != _standing(record):
+            if before is not None and before.name != record.name:
+                self._rivals(before.name, record.key)
+            self._rivals(record.name, record.key)
         self.hint(record.key, True)
 
     def update_gateway(self, obj: Obj) -> None:
@@ -114,7 +119,8 @@ class World:
 
     def judged(self, record: GatewayRecord, *, refused: bool) -> None:
         """It was judged in itself. When that changed, others of its name are looked at again."""
-        before, record.refused = record.refused, refused
+        before = record.was_refused if record.refused is None else record.refused
+        record.refused = refused
         if before is not refused and (before is not None or refused):
             self._rivals(record.name, record.key)
 
@@ -131,9 +137,11 @@ class World:
             _discard(self._users, Key(record.key.namespace, secret), record.key)
 
     def _rivals(self, name: Name, key: Key) -> None:
-        for rival in (*self._claims.get(name, ()), *self._held.get(name, ())):
-            if rival != key:
+        for rival in self.concerned(name) - {key}:
+            if self.rival is None:
                 self.hint(rival, True)
+            else:
+                self.rival(rival)
 
     # Names
 
@@ -234,6 +242,15 @@ class World:
         if not known and int(record.version) <= listed:
             return False  # a LIST that is younger did not have it any more
         return self.set_config_map(record)
+
+    def proved(self, key: Key, digest: bytes) -> None:
+        """What a refused SipGateway has is its last good version: it keeps the name of that."""
+        record, found = self.gateways.get(key), self.config_maps.get(key)
+        if record is not None and found is not None and found.digest == digest:
+            record.published = digest
+            self.hint(key, True)
+            if found.name is not None:
+                self._rivals(found.name, key)
 
     def disown(self, key: Key, uid: str) -> None:
         """A ConfigMap with our labels is not ours: what it says counts for nothing, until it changes."""
@@ -341,6 +358,9 @@ class World:
         """The Secret with a fleet's keys is there."""
         record = keys_record(obj)
         if record is None:
+            meta = obj["metadata"]
+            for fleet in [f for f, known in self.keys.items() if known.uid == meta["uid"]]:
+                self.drop_keys(fleet, meta["uid"], meta["resourceVersion"])  # its label is another by now
             return
         fleet, found = record
         before = self.keys.get(fleet)
@@ -352,29 +372,52 @@ class World:
         for foreign in [c for c in self.config_maps.values() if c.foreign and c.fleet == fleet]:
             self.set_config_map(replace(foreign, foreign=False))  # with these keys it may prove to be ours
             self.hint(foreign.key, True)
-        self._hint_all(self._affected(fleet))
+        self._hint_all(self.concerned_by(fleet))
 
-    def no_keys(self, fleet: FleetId, finding: Finding) -> None:
-        """A look at the Secret with a fleet's keys said that there is none."""
-        self.keys[fleet] = KeysRecord(secret_name(fleet.switch), "", "0", None, finding)
-        self._hint_all(self._affected(fleet))
+    def take_keys_answer(self, obj: Obj) -> None:
+        """The answer to a read or write of the Secret. A LIST that is younger may have known better."""
+        meta = obj["metadata"]
+        listed = max(self._keys_listed.get(meta["namespace"], 0), self._keys_listed.get(None, 0))
+        if int(meta["resourceVersion"]) > listed:
+            self.take_keys(obj)
+
+    def no_keys(self, fleet: FleetId, finding: Finding, seeker: Key) -> None:
+        """A look at the Secret with a fleet's keys said that there is none, or none of ours; `seeker` looks again."""
+        known = self.keys.get(fleet)
+        self.keys[fleet] = KeysRecord(secret_name(fleet.switch), "", "0", None, finding, seeker)
+        if known is not None and known.finding == finding:
+            return
+        self._hint_all(self.concerned_by(fleet))
 
     def drop_keys(self, fleet: FleetId, uid: str, version: str) -> None:
         """The Secret with a fleet's keys is gone, or lost its label; `version` is that of the news."""
         self._keys_gone[fleet] = int(version)
-        record = self.keys.get(fleet)
-        if record is None or record.uid != uid:
-            return
-        del self.keys[fleet]
-        self._hint_all(self._affected(fleet))
+        for old in [f for f, record in self.keys.items() if record.uid == uid]:
+            del self.keys[old]
+            self._hint_all(self.concerned_by(old))
 
-    def _affected(self, fleet: FleetId) -> frozenset[Key]:
+    def fleets_with_keys(self, namespace: str) -> int:
+        """How many fleets of a namespace have keys."""
+        return sum(1 for fleet, record in self.keys.items() if fleet.namespace == namespace and record.uid)
+
+    def shall_seek_keys(self, record: GatewayRecord) -> bool:
+        """Whether it is this SipGateway that looks for its fleet's keys: one of ten thousand is enough."""
+        known = self.keys.get(record.name.fleet)
+        if known is None:
+            return True
+        other = None if known.seeker is None else self.gateways.get(known.seeker)
+        if other is None or other.suspend or other.refused or other.name.fleet != record.name.fleet:
+            return not known.uid  # nobody does any more
+        return not known.uid and other is record
+
+    def concerned_by(self, fleet: FleetId) -> frozenset[Key]:
         """Whom the keys of a fleet concern: who wants to be there, and whose ConfigMaps still are."""
         still = (key for keys in self._signed.get(fleet, {}).values() for key in keys)
         return frozenset((*self.members.get(fleet, ()), *still))
 
     def keep_only_keys(self, uids: frozenset[str], version: str, namespace: str | None) -> None:
         """After a whole LIST of that version: what was not in it is gone, unless we made it since."""
+        self._keys_listed[namespace] = int(version)
         for fleet, record in list(self.keys.items()):
             if record.uid not in uids and _not_since(record.version, version) and namespace in {None, fleet.namespace}:
                 self.drop_keys(fleet, record.uid, version)
@@ -382,6 +425,11 @@ class World:
     def _hint_all(self, keys: Iterable[Key]) -> None:
         for key in tuple(keys):
             self.hint(key, True)
+
+
+def _standing(record: GatewayRecord) -> tuple[object, ...]:
+    """What of a SipGateway decides who has its name, besides whether it is refused."""
+    return record.uid, record.name, record.age, record.suspend, record.leaving
 
 
 def _made_with(record: ConfigMapRecord) -> tuple[FleetId, str] | None:

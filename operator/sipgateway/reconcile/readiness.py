@@ -169,7 +169,7 @@ def _programmed(gateway: GatewayView, fleet: FleetView, loaded: _Pods) -> _Answe
         held = reasons.HELD_LAST_GOOD
         return _is(held, f"This version is refused; an earlier one stays on the switches.{is_on} {held.action}")
     if gateway.suspended:
-        return _is(reasons.SUSPENDED, f"It is taken off the switches. {reasons.SUSPENDED.action}")
+        return _taken_off(gateway, fleet)
     if gateway.refusals:
         return _is(reasons.NOT_ACCEPTED, f"It is refused, so no switch has it. {reasons.NOT_ACCEPTED.action}")
     if isinstance(gateway.writing, Finding):
@@ -182,6 +182,24 @@ def _programmed(gateway: GatewayView, fleet: FleetView, loaded: _Pods) -> _Answe
     if loaded.worst is None:
         return _is(reasons.PROGRAMMED, f"Loaded {loaded.text}")
     return _is(loaded.worst.reason, f"Loaded {loaded.text} {loaded.worst.reason.action}")
+
+
+def _taken_off(gateway: GatewayView, fleet: FleetView) -> _Answer:
+    """Of a suspended one: whether it is off the switches, as far as they say."""
+    if isinstance(gateway.writing, Finding):
+        said = f"{gateway.writing.message} {gateway.writing.action}".strip()
+        return _is(reasons.CONFIG_MAP_NOT_WRITTEN, cut(f"The ConfigMap is not removed: {said}"))
+    left = [
+        (pod, Trouble(problem.cause, problem.words))
+        for pod in fleet.pods
+        if pod.trouble is None and (problem := pod.programmed.get(gateway.gateway_name)) is not None
+    ]
+    there = _weigh(fleet, left)
+    if there.worst is not None:
+        return _is(
+            there.worst.reason, f"It is to be off the switches: so it is {there.text} {there.worst.reason.action}"
+        )
+    return _is(reasons.SUSPENDED, f"It is taken off the switches. {reasons.SUSPENDED.action}")
 
 
 def _registered(gateway: GatewayView, fleet: FleetView, registered: _Pods) -> _Answer:

@@ -142,8 +142,10 @@ def _bring(existing: object, wanted: Iterable[Condition], now_text: str, *, prov
         transitions += [] if turned is None else [turned]
     stalled = there.get(ConditionType.STALLED)
     if stalled is not None and all(one["type"] != ConditionType.STALLED for one in out):
-        out += [stalled] if kept_back else []
-        changed = changed or not kept_back
+        generation = out[0].get("observedGeneration") if out else None
+        stays = kept_back and stalled.get("observedGeneration") == generation  # a mended version is stalled no more
+        out += [stalled] if stays else []
+        changed = changed or not stays
     others = [entry for kind, entry in there.items() if kind not in _OURS]
     kept = others[: MAX_CONDITIONS - len(out)]
     return Merged([*out, *kept], changed or len(kept) != len(others), tuple(transitions)), kept_back

@@ -40,6 +40,8 @@ def _value(parameter: Parameter) -> Iterator[Finding]:
         yield codes.SECRET_EMPTY.because(field, "The value is empty.")
     elif value.endswith(("\n", "\r")):
         yield codes.SECRET_LINE_END.because(field, "The value ends with a line end.")
+    elif not param.secret and len(value) > param.max_length:
+        yield parameters.SIP_USER_INVALID.because(field, "The value is longer than any user name.")
     elif wrong := grammar.violation(param.grammar, value):
         if param.secret or grammar.control_character(value):
             yield codes.SECRET_CHARACTER.because(field, f"The value cannot be used: {wrong}.")
