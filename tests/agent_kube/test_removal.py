@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 
@@ -10,6 +11,7 @@ import pytest
 from tests.agent_kube.bare import SWITCH, Bare, outbound, renamed
 from tests.agent_kube.pods import SwitchPod
 from tests.controlplane.plane import ControlPlane
+from tests.controlplane.process import wait_until
 
 pytestmark = [pytest.mark.controlplane, pytest.mark.timeout(240)]
 
@@ -107,17 +109,9 @@ def test_a_deleted_crd_takes_no_trunk_down_and_neither_does_its_return(
     bare = Bare(private_control_plane)
     pod = with_two(bare, start_pod)
     seconds_apart()
-    manifest = private_control_plane.api.get(CRD)
     bare.unpublish("goes")
-    private_control_plane.api.delete(CRD)
+    recreate_crd(private_control_plane)
     bare.unpublish("stays")
-    pod.wait(lambda: held(pod, "", "goes", "stays"), "not held")
-    pod.wait(lambda: private_control_plane.api.find(CRD) is None, "the CRD is still there")
-    manifest["metadata"] = {
-        k: manifest["metadata"][k] for k in ("name", "annotations", "labels") if k in manifest["metadata"]
-    }
-    del manifest["status"]
-    private_control_plane.api.create(CRD.rpartition("/")[0], manifest)
     pod.wait(lambda: held(pod, "made anew after it", "goes", "stays"), "not held after its return", 90)
     seconds_apart()
     bare.sipgateway("stays")
@@ -127,6 +121,40 @@ def test_a_deleted_crd_takes_no_trunk_down_and_neither_does_its_return(
     bare.unpublish("stays")
     bare.delete("sipgateways", "stays")
     pod.wait(lambda: is_gone(pod, "stays"), "a deleted one is still there", 90)
+
+
+def test_a_gateway_that_outlived_its_crd_can_go_once_its_sipgateway_was_seen_again(
+    private_control_plane: ControlPlane, start_pod: Start
+) -> None:
+    bare = Bare(private_control_plane)
+    pod = with_two(bare, start_pod)
+    seconds_apart()
+    recreate_crd(private_control_plane)
+    seconds_apart()
+    for name in ("goes", "stays"):
+        bare.sipgateway(name)
+    pod.agent.restart()
+    pod.wait(lambda: _seen_again(pod), "not looked at anew")
+    bare.unpublish("goes")
+    bare.delete("sipgateways", "goes")
+    pod.wait(lambda: is_gone(pod, "goes"), "still there", 90)
+    assert loaded(pod, "stays")
+
+
+def recreate_crd(plane: ControlPlane) -> None:
+    """Deletes the CRD of SipGateway with all of its objects, and makes it anew."""
+    manifest = plane.api.get(CRD)
+    plane.api.delete(CRD)
+    wait_until(lambda: plane.api.find(CRD) is None, 30, lambda: "the CRD is still there")
+    keep = {k: v for k, v in manifest["metadata"].items() if k in {"name", "annotations", "labels"}}
+    plane.api.create(CRD.rpartition("/")[0], {**manifest, "metadata": keep, "status": None})
+    plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/sipgateways.sipgateway.dev")
+
+
+def _seen_again(pod: SwitchPod) -> bool:
+    state = json.loads((pod.conf / ".sipgw" / "fleet.json").read_text())
+    crd = pod.lab.plane.api.get(CRD)["metadata"]["creationTimestamp"]
+    return all(entry[1] > crd for entry in state["gateways"].values())
 
 
 def seconds_apart() -> None:

@@ -119,10 +119,10 @@ class Fleet:
         for name, entry in [(n, e) for n, e in self.entries.items() if e.uid not in uids]:
             self.vanished(name, entry.uid)
 
-    def alive(self, claim: Claim, when: str) -> None:
-        """The SipGateway of a claim was seen, made at this moment."""
+    def alive(self, claim: Claim, when: str) -> bool:
+        """The SipGateway of a claim was seen, made at this moment; returns whether that is news."""
         if when <= claim.since:
-            return
+            return False
         later = replace(claim, alive=when)
         entry = self.entries.get(claim.config_map)
         if self.leftovers.get(claim.name) is claim:
@@ -130,6 +130,7 @@ class Fleet:
         elif entry is not None and entry.claim is claim:
             self.entries[claim.config_map] = replace(entry, claim=later)
             self._claims[claim.name] = (*(c for c in self._claims[claim.name] if c is not claim), later)
+        return True
 
     def give_up(self, claim: Claim) -> bool:
         """There is evidence that nobody wants this any more.

@@ -125,7 +125,7 @@ class Seeker:
                 proof = Evidence.GONE
             if proof is None:
                 self._hold_back(claim.name, _in_words(kind) if said.absent else said.words)
-                self.fleet.alive(claim, said.alive)
+                changed |= self.fleet.alive(claim, said.alive)
             elif self.fleet.give_up(claim):
                 changed = True
                 self.proved += 1
@@ -146,6 +146,7 @@ class Seeker:
                 if said.alive:
                     self.fleet.alive(claim, said.alive)
                     self._doubted.add((claim.config_map, kind.born))
+            self.on_change()  # a restart must know it too
 
     async def _ask(self, claims: Iterable[Claim]) -> list[_Said]:
         return await asyncio.gather(*(self._ask_one(claim) for claim in claims))
