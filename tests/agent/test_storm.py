@@ -45,19 +45,25 @@ class Storm:
 
     def at_rest(self, no_tls: set[str]) -> bool:
         keeper = self.one.keeper
-        return keeper._idle and not (keeper.settling or keeper._moves) and keeper.failures.keys() == no_tls
+        waits = keeper.settling or keeper._moves or keeper._aim.waiting
+        return keeper._idle and not waits and keeper.failures.keys() == no_tls
 
     async def others(self) -> None:
-        what = self.chance.random()
-        name = self.one.name(self.chance.choice(LABELS))
-        if what < 0.5:
-            await self.one.api(f"sofia profile external killgw {name}")
-        elif what < 0.9:
-            await self.one.api(f"sofia profile {self.chance.choice(['external', 'internal'])} rescan")
+        # No rescan of theirs: between our two looks it may load what was there before, and make a ghost (fact 11).
+        if self.chance.random() < 0.8:
+            await self.one.api(f"sofia profile external killgw {self.one.name(self.chance.choice(LABELS))}")
         else:
             before = self.one.connections
             self.one.tap.cut()
             await self.one.until(lambda: self.one.connections > before)
+
+
+async def copies(one: Bench, label: str, count: int) -> None:
+    """Until so many copies are listed: marked ones are until the next tick."""
+    deadline = asyncio.get_running_loop().time() + 5
+    while len(rows := await one.rows(label)) != count:
+        assert asyncio.get_running_loop().time() < deadline, (label, rows)
+        await asyncio.sleep(0.02)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -82,15 +88,14 @@ async def test_whatever_happens_in_whatever_order_it_ends_as_it_is_wanted(
         refused = one.keeper.last_good.refusals
         assert refused.keys() <= no_tls
         for label, gateway in storm.wanted.items():
-            if gateway.name in no_tls:
-                assert bool(await one.rows(label)) == (gateway.name in refused)
-                continue
-            assert await one.proves(gateway), label
-            assert [row[0] for row in await one.rows(label)] == [gateway.target.profile]
+            loaded = gateway.name not in no_tls
+            if loaded:
+                assert await one.proves(gateway), label
+            await copies(one, label, int(loaded or gateway.name in refused))
         paths = {relative_path(g, one.folder.layout) for g in storm.wanted.values() if g.name not in refused}
         good = {r.good.wanted.path for r in refused.values() if r.good is not None}
         assert set(one.files()) == paths | good
         for label in set(LABELS) - storm.wanted.keys():
-            assert await one.rows(label) == []
+            await copies(one, label, 0)
         assert one.keeper.problems == {}
         assert list((one.conf / ".sipgw").rglob("*.xml")) == []
