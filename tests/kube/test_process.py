@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import socket
+import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -182,6 +183,62 @@ def test_a_graceful_stop_finishes_the_writes_in_hand(start_lab: Callable[..., La
     assert written == told  # no write went out whose answer nobody heard
     path = f"/apis/coordination.k8s.io/v1/namespaces/{lab.namespace}/leases/sipgateway-operator"
     assert not lab.plane.api.get(path)["spec"].get("holderIdentity")
+    assert one.noise() == []
+
+
+# A bug of our own
+
+
+#: The operator, with a mistake in it for as long as a file is there.
+MISTAKEN = """
+import os, pathlib, sys
+from sipgateway.cli import main
+from sipgateway.kube.term import Term
+
+tick = Term._tick
+
+async def mistaken(self):
+    if pathlib.Path(os.environ["MISTAKE"]).exists():
+        raise ZeroDivisionError("a mistake")
+    await tick(self)
+
+Term._tick = mistaken
+sys.exit(main(["operator", *sys.argv[1:]]))
+"""
+
+
+@pytest.fixture
+def mistaken(tmp_path: Path) -> Iterator[Operators]:
+    folder = tmp_path / "mistaken"
+    folder.mkdir()
+    operators = Operators(folder, (sys.executable, "-c", MISTAKEN))
+    yield operators
+    operators.close()
+
+
+@pytest.mark.slow
+def test_a_term_that_breaks_again_and_again_is_not_begun_in_a_hurry(
+    start_lab: Callable[..., Lab], mistaken: Operators, tmp_path: Path
+) -> None:
+    lab = start_lab()
+    lab.secret("acme")
+    mistake = tmp_path / "mistake"
+    mistake.touch()
+    where = (f"--namespace={lab.namespace}", f"--lease-namespace={lab.namespace}", "--lease-seconds=600")
+    one = mistaken(lab.kubeconfig, *where, env={"MISTAKE": str(mistake)}, wait=False)
+    one.wait_for_log(lambda entry: "all begins anew" in entry["message"], 20)
+    time.sleep(8)
+    assert 2 <= sum(entry["message"].startswith("leading as") for entry in one.logs()) <= 5
+    assert one.get("/healthz")[0] == 200
+    wait_until(lambda: one.get("/readyz")[0] == 503, 5, one.tail)
+    assert any("ZeroDivisionError" in entry.get("exception", "") for entry in one.logs())
+    two = lab.start("--lease-seconds=600")  # while the first one pauses, another replica may have a try
+    wait_leads(two)
+    mistake.unlink()
+    assert two.stop() == 0
+    wait_leads(one, 40)
+    lab.apply("acme")
+    lab.wait_config_map("acme")
     assert one.noise() == []
 
 

@@ -171,37 +171,6 @@ def test_what_was_deleted_while_kopf_was_gone_is_seen_at_once(lab: Lab, proxy: P
 
 
 @pytest.mark.slow
-def test_a_term_that_breaks_again_and_again_is_not_begun_in_a_hurry(lab: Lab, proxy: Proxy) -> None:
-    """What the API server says cannot be understood at all: that is nothing that we know how to go on with."""
-    nonsense = json.dumps({"kind": "SecretList", "metadata": {"resourceVersion": "1"}, "items": [{}]}).encode()
-    proxy.fault = lambda seen: Fault(body=nonsense) if seen.path.endswith("/secrets") and not seen.writes else None
-    operator = lab.start(LONG, wait=False)
-    operator.wait_for_log(lambda entry: "all begins anew" in entry["message"], 20)
-    time.sleep(8)
-    begun = sum(entry["message"].startswith("leading as") for entry in operator.logs())
-    assert 2 <= begun <= 5
-    assert operator.get("/readyz")[0] == 503
-    assert operator.get("/healthz")[0] == 200
-    proxy.fault = lambda _: None
-    wait_until(operator.is_ready, 30, operator.tail)
-    lab.apply("acme")
-    lab.wait_config_map("acme")
-    assert operator.noise() == []
-
-
-def test_while_a_term_is_broken_another_replica_may_try(lab: Lab, proxy: Proxy) -> None:
-    nonsense = json.dumps({"kind": "SecretList", "metadata": {"resourceVersion": "1"}, "items": [{}]}).encode()
-    proxy.fault = lambda seen: Fault(body=nonsense) if seen.path.endswith("/secrets") and not seen.writes else None
-    broken = lab.start(LONG, wait=False)
-    broken.wait_for_log(lambda entry: "all begins anew" in entry["message"], 20)
-    lab.kubeconfig = lab.plane.kubeconfig_for("sipgateway-system", "sipgateway-operator")
-    well = lab.start(LONG, wait=False)
-    wait_until(lambda: well.is_ready() and well.metrics()["sipgateway_leader"] == 1, 60, well.tail)
-    lab.apply("acme")
-    lab.wait_config_map("acme")
-
-
-@pytest.mark.slow
 def test_a_request_that_is_never_answered_holds_up_no_other_gateway(lab: Lab, proxy: Proxy) -> None:
     operator = lab.start(LONG)
     proxy.fault = lambda seen: Fault(hang=True) if seen.writes and seen.path.endswith("sipgateway-stuck") else None

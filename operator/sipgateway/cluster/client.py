@@ -389,7 +389,8 @@ async def _raise(response: aiohttp.ClientResponse) -> None:
 
 
 def _status_error(status: int, answer: Obj, headers: Mapping[str, str]) -> ApiError:
-    details = answer.get("details") or {}
+    details = answer.get("details")
+    details = details if isinstance(details, dict) else {}
     after = _retry_after(headers) or _retry_after({"Retry-After": str(details.get("retryAfterSeconds") or 0)})
     return ApiError(status, str(answer.get("reason") or "Error"), str(answer.get("message") or ""), after)
 

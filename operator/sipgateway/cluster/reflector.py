@@ -96,7 +96,7 @@ class Reflector:
         version = ""
         async for page in self.api.pages(self.path, selector=self.selector, limit=self.page):
             for obj in page.items:
-                seen.add(_uid(obj))
+                seen.add(uid_of(obj))
                 self._tell(self.on_object, obj)
             version = page.version
         self.on_listed(frozenset(seen), version)
@@ -124,12 +124,17 @@ class Reflector:
             self.on_poison(self.name, obj)
 
 
-def _uid(obj: Obj) -> str:
+def uid_of(obj: Obj) -> str:
+    """The uid of an object of a LIST.
+
+    Raises:
+        ApiError: it has none; passed over, it would count as gone.
+    """
     try:
         uid = obj["metadata"]["uid"]
     except (KeyError, TypeError):
         uid = None
-    if not isinstance(uid, str):  # passed over, it would count as gone
+    if not isinstance(uid, str):
         raise ApiError(0, "BadAnswer", "an object of a LIST is none", is_status=False)
     return uid
 

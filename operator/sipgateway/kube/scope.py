@@ -23,7 +23,7 @@ from sipgateway.api.names import (
     SWITCH_PLURAL,
 )
 from sipgateway.cluster.client import PAGE, Api, ApiError, Obj, Page
-from sipgateway.cluster.reflector import Reflector, wait
+from sipgateway.cluster.reflector import Reflector, uid_of, wait
 from sipgateway.kube.intake import Intake
 from sipgateway.kube.records import FleetId, Key, config_map_key
 from sipgateway.kube.troubles import Troubles
@@ -97,6 +97,7 @@ class Scope:
         seen: set[Key] = set()
         async for page in self._pages(SWITCH_PLURAL):
             for obj in page.items:
+                uid_of(obj)
                 seen.add(_key(obj))
                 self.intake.event(SWITCH_PLURAL, None, obj)
         for key in before:
@@ -106,7 +107,7 @@ class Scope:
         version = "0"
         async for page in self._pages(PLURAL):
             for obj in page.items:
-                uids.add(obj["metadata"]["uid"])
+                uids.add(uid_of(obj))
                 self.intake.event(PLURAL, None, obj)
             version = page.version
         self.intake.world.keep_only_gateways(frozenset(uids), version, self.namespace)
