@@ -1,3 +1,5 @@
+"""Whose turn it is: news, routine, rivals, and fleets that are named once."""
+
 from __future__ import annotations
 
 import asyncio

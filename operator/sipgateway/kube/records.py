@@ -104,6 +104,11 @@ class GatewayRecord:
     verdict: Verdict | None = None
 
     @property
+    def standing(self) -> tuple[object, ...]:
+        """What decides who has its name, besides whether it is refused."""
+        return self.uid, self.name, self.age, self.suspend, self.leaving
+
+    @property
     def age(self) -> tuple[str, str]:
         """The oldest has the name; of equal ages, which count in seconds, the first by name."""
         return self.created, self.key.name
@@ -164,6 +169,11 @@ class ConfigMapRecord:
     extra: tuple[str, ...] = ()
     immutable: bool = False
     foreign: bool = False
+
+    @property
+    def made_with(self) -> tuple[FleetId, str] | None:
+        """The fleet and the id of the revision key that it was made with; None for one that is not ours."""
+        return (self.fleet, self.signed) if self.fleet is not None and self.signed and not self.foreign else None
 
     @property
     def name(self) -> Name | None:

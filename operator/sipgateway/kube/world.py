@@ -89,7 +89,7 @@ class World:
             self._unlink(before)
         self.gateways[record.key] = record
         self._link(record)
-        if before is None or _standing(before) != _standing(record):
+        if before is None or before.standing != record.standing:
             if before is not None and before.name != record.name:
                 self._rivals(before.name, record.key)
             self._rivals(record.name, record.key)
@@ -226,7 +226,7 @@ class World:
         self.config_maps[record.key] = record
         if record.name is not None:
             self._held.setdefault(record.name, set()).add(record.key)
-        if (made := _made_with(record)) is not None:
+        if (made := record.made_with) is not None:
             self._signed.setdefault(made[0], {}).setdefault(made[1], set()).add(record.key)
         if before is not None:
             self._forget(before, record)
@@ -313,8 +313,8 @@ class World:
         if name is not None and (now is None or now.name != name):
             _discard(self._held, name, before.key)
             self._released(name, before.key)
-        made = _made_with(before)
-        if made is not None and (now is None or _made_with(now) != made):
+        made = before.made_with
+        if made is not None and (now is None or now.made_with != made):
             fleet, key_id = made
             _discard(self._signed[fleet], key_id, before.key)
             if not self._signed[fleet]:
@@ -425,18 +425,6 @@ class World:
     def _hint_all(self, keys: Iterable[Key]) -> None:
         for key in tuple(keys):
             self.hint(key, True)
-
-
-def _standing(record: GatewayRecord) -> tuple[object, ...]:
-    """What of a SipGateway decides who has its name, besides whether it is refused."""
-    return record.uid, record.name, record.age, record.suspend, record.leaving
-
-
-def _made_with(record: ConfigMapRecord) -> tuple[FleetId, str] | None:
-    """The fleet and the id of the revision key that a ConfigMap was made with; None for one that is not ours."""
-    if record.fleet is None or not record.signed or record.foreign:
-        return None
-    return record.fleet, record.signed
 
 
 def _not_since(version: str, listed: str) -> bool:
