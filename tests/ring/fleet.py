@@ -64,10 +64,10 @@ class Fleet:
         """Applies a SipGateway of this fleet; what is not given is as in `tests.kube.lab.gateway`."""
         self.lab.apply(name, **({"switch": self.name, "proxy": REGISTRAR} | spec))
 
-    def accept(self, password: str) -> None:
-        """The carrier changes the password of all its accounts."""
+    def accept(self, user: str, password: str) -> None:
+        """The carrier changes the password of one account."""
         for pod in self.pods:
-            pod.control("registrar", address=REGISTRAR, set={"password": password})
+            pod.control("registrar", address=REGISTRAR, set={"passwords": {user: password}})
 
     def wait(self, true: Callable[[], Any], told: str, seconds: float = PATIENCE) -> Any:
         """What `true()` gives as soon as that is something true; else what each pod reports, and the operator's log."""
@@ -97,7 +97,9 @@ class Fleet:
             if self.lab.config_map(name) is None:
                 return None
             published = self.lab.verified(name)
-            return published if published.revision != other_than else None
+            # After a rotation the status may be the one from before: it speaks of the generation, which stays.
+            states = {state for pod in self.pods for _, state in rows(pod).get(gateway or name, ())}
+            return published if published.revision != other_than and states <= REGISTERED else None
 
         published: Published = self.wait(look, f"{name}: {self.lab.conditions(name)}")
         on_switch = gateway or name

@@ -45,16 +45,13 @@ def test_a_change_replaces_it_in_three_pods_and_touches_no_other(fleet: Fleet) -
 def test_a_password_that_is_rotated_reaches_three_switches(fleet: Fleet, canary: Canary) -> None:
     name, secret = fleet.lab.new("rotated"), fleet.lab.new("rotated")
     fleet.lab.secret(secret)
-    fleet.apply(name, passwordFrom={"secretKeyRef": {"name": secret, "key": "password"}})
+    fleet.apply(name, username=name, passwordFrom={"secretKeyRef": {"name": secret, "key": "password"}})
     before = fleet.wait_everywhere(name)
-    fleet.accept(canary.password)
-    try:
-        fleet.lab.secret(secret, password=canary.password)
-        # The status speaks of the generation, which stays: it may be the one from before.
-        fleet.wait(lambda: before.revision not in {pod.revision(name) for pod in fleet.pods}, f"{name} stays as it was")
-        fleet.wait_everywhere(name, other_than=before.revision)
-    finally:
-        fleet.accept(PASSWORD)
+    fleet.accept(name, canary.password)
+    fleet.lab.secret(secret, password=canary.password)
+    # The status speaks of the generation, which stays: it may be the one from before.
+    fleet.wait(lambda: before.revision not in {pod.revision(name) for pod in fleet.pods}, f"{name} stays as it was")
+    fleet.wait_everywhere(name, other_than=before.revision)
     for pod in fleet.pods:
         assert canary.seen_in(next(c for p, c in pod.files().items() if name in p))  # so that the next lines can fail
         canary.assert_absent(pod.agent.log, pod.simulator.log, repr(pod.report), repr(fleet.lab.config_map(name)))
