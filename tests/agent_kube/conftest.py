@@ -1,7 +1,8 @@
-"""Namespaces without an operator, and switch pods in them: all processes end with the test."""
+"""Labs with an operator, namespaces without one, and switch pods in them: all processes end with the test."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,27 @@ import pytest
 from tests.agent_kube.bare import Bare
 from tests.agent_kube.pods import Place, SwitchPod
 from tests.controlplane import plugin
+from tests.controlplane.operators import Operators
 from tests.controlplane.plane import ControlPlane
+from tests.kube.lab import Lab
+
+
+@pytest.fixture(scope="module")
+def lab(
+    control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Lab]:
+    """The module's lab, its operator ready. Tests share it: each takes fleets and names of its own."""
+    folder = tmp_path_factory.mktemp("lab")
+    failed = request.session.testsfailed
+    one = Lab(control_plane, Operators(folder))
+    try:
+        one.secret("acme")
+        one.start()
+        yield one
+    finally:
+        one.close()
+    if request.session.testsfailed > failed:
+        shutil.copytree(folder, plugin.KEPT / f"{request.module.__name__}", dirs_exist_ok=True)
 
 
 @pytest.fixture(scope="session")
