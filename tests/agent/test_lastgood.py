@@ -230,6 +230,23 @@ def test_a_version_that_is_not_wanted_any_more_when_its_refusal_is_known_is_not_
     assert known.instead(three) is three
 
 
+def test_a_file_that_somebody_took_away_is_no_refusal(tmp_path: Path) -> None:
+    (tmp_path / "conf").mkdir()
+    store = Store(ConfFolder(tmp_path / "conf"))
+    one, two = _desired("1"), _desired("2")
+    store.sync(one)
+    store.sync(two)
+    (path,) = two.files
+    (tmp_path / "conf" / path).unlink()
+    step = Step(Kind.REPLACE, "a", "external", True, two.revision_of("a"), False, False, "")
+    why = Finding("NotLoaded", "", "It did not load.", "Look.")
+    known = LastGood(store, lambda _: True)
+    assert known.not_taken(step, why, two, 0.0) == why
+    assert known.refusals == {}
+    store.sync(two)  # and it is seen to be missing
+    assert store.folder.read_all() == two.files
+
+
 def _desired(version: str) -> Desired:
     gateway = Gateway("a", Target("external"), (Parameter("proxy", version), Parameter("register", "false")))
     mark, path = f"1-00000000-{version * 32}", relative_path(gateway)

@@ -48,7 +48,7 @@ class Choice:
             for s in steps
             if self.trouble.may(s.name, self.now)
             and s.name not in self.gate.closed_to
-            and (self.filing.trouble is None or self.filing.store.holds(self.desired, s))
+            and (s.moves or self.filing.store.holds(self.desired, s))
             and (s.kill or not self.view.leaving(s.name, s.profile))
             and not self.last_good.in_vain(s)  # no flapping
         ]

@@ -109,8 +109,14 @@ class LastGood:
             self.store.release(name)
             self.try_again([name])
             return why
+        wanted = desired.wanted.get(name)
+        if wanted is None or wanted.revision != revision:  # another version is wanted by now
+            return why
+        if not self.store.stands(wanted.path, desired.files[wanted.path]):  # somebody took the file away: no refusal
+            self.store.forget()
+            return why
         good = self._before(name, revision, desired)
-        if good is None or desired.revision_of(name) != revision:  # another version is wanted by now
+        if good is None:
             return why
         if name in self._in_vain:  # what defeated the new version would defeat the last good one
             self._in_vain[name] |= {good.wanted.revision}

@@ -106,6 +106,13 @@ class Store:
         disk, path = self._standing.files, desired.wanted[step.name].path
         return path in disk and disk[path] == desired.files[path]
 
+    def stands(self, path: str, data: bytes) -> bool:
+        """Whether a file is really there with this content, whatever was read or written before."""
+        try:
+            return (self.folder.root / path).read_bytes() == data
+        except OSError:
+            return False
+
     def standing(self, name: str) -> dict[str, bytes]:
         """Path and content of each file of this name.
 
