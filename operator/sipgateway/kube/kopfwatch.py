@@ -40,6 +40,9 @@ OnEvent = Callable[[str, str | None, Obj], None]
 #: Told of each watch that began after a LIST: the namespace, None for all.
 OnWatch = Callable[[str | None], None]
 
+#: Told how each LIST and watch was answered: the namespace, the plural, the HTTP status and its word.
+OnAnswer = Callable[[str | None, str, int, str], None]
+
 #: Seconds for which kopf keeps the task of an object that nothing happens to: ten thousand of them take 60 MB.
 _IDLE = 0.05
 
@@ -71,13 +74,14 @@ class KopfWatch:
 
     Attributes:
         namespaces: where to watch; empty for everywhere.
-        on_event, on_watch: called in the loop that started the watch.
+        on_event, on_watch, on_answer: called in the loop that started the watch.
     """
 
     access: Access
     namespaces: Collection[str]
     on_event: OnEvent
     on_watch: OnWatch
+    on_answer: OnAnswer
     _loop: asyncio.AbstractEventLoop = field(init=False)
     _thread: threading.Thread = field(init=False)
     _own: asyncio.AbstractEventLoop | None = None
@@ -222,19 +226,21 @@ class KopfWatch:
         return token
 
     def _watched(self, request: aiohttp.ClientRequest, response: aiohttp.ClientResponse) -> None:
-        """Tells of a watch that was accepted, when it is the first after a LIST."""
+        """Tells how it went, and of a watch that was accepted, when it is the first after a LIST."""
         path = request.url.path
         if not path.startswith(_OURS):
             return
         self._tried.add(path)
+        *place, plural = path.removeprefix(_OURS).split("/")
+        namespace = place[1] if place else None
+        self._tell(self.on_answer, namespace, plural, response.status, response.reason or "")
         if response.status != 200:
             return
         if "watch" not in request.url.query:
             self._listed.add(path)
         elif path in self._listed:
             self._listed.discard(path)
-            parts = path.removeprefix(_OURS).split("/")
-            self._tell(self.on_watch, parts[1] if parts[0] == "namespaces" else None)
+            self._tell(self.on_watch, namespace)
 
     async def _in_main_loop(self, what: Coroutine[Any, Any, _T]) -> _T:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(what, self._loop))

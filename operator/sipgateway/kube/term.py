@@ -170,8 +170,11 @@ class Term:
         loop = asyncio.get_running_loop()
         while True:
             began = loop.time()
-            async with KopfWatch(self.access, self.namespaces, self._intake.event, self._watch_began) as kopf:
-                why = await kopf.ended()
+            watch = KopfWatch(
+                self.access, self.namespaces, self._intake.event, self._watch_began, self._kopf_was_answered
+            )
+            async with watch:
+                why = await watch.ended()
             failures = 0 if loop.time() - began > _WORKS else failures + 1
             self.metrics.watch_restarts.labels("SipGateways").inc()
             log.warning("kopf ended, it is started again: %s", why)
@@ -192,6 +195,13 @@ class Term:
         for scope in self.scopes:
             if scope.namespace == namespace:
                 scope.relist()
+
+    def _kopf_was_answered(self, namespace: str | None, plural: str, status: int, reason: str) -> None:
+        what = f"the watch of {plural}"
+        if status < 400:
+            self.troubles.well(namespace, what)
+        else:
+            self.troubles.ill(namespace, what, ApiError(status, reason, "that is what kopf was told"))
 
     async def _tick(self) -> None:
         """What time alone changes, and the numbers that are asked for rather than told."""

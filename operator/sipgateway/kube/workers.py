@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from sipgateway.cluster.lease import DeposedError
+from sipgateway.errors import Finding
 from sipgateway.kube.decide import Action, Decision, decide
 from sipgateway.kube.hints import HintQueue
 from sipgateway.kube.metrics import Metrics
@@ -59,6 +60,7 @@ class Workers:
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _running: dict[FleetId, int] = field(default_factory=dict)
     _retries: dict[Key, Retry] = field(default_factory=dict)
+    _told: dict[Key, Finding] = field(default_factory=dict)
     _fleet_of: dict[Key, FleetId] = field(default_factory=dict)
     _looks: deque[float] = field(default_factory=lambda: deque(maxlen=_MANY))
     _stopping: bool = False
@@ -172,14 +174,17 @@ class Workers:
     def _took(self, key: Key, decision: Decision, outcome: Outcome, since: float) -> None:
         record = self.world.gateways.get(key)
         verdict = None if record is None else record.verdict
+        if outcome.failure is not None and self._told.get(key) != outcome.failure:
+            self._told[key] = outcome.failure
+            generation = record.generation if record is not None else 0
+            log.error("%s", outcome.failure, extra={"gateway": str(key), "generation": generation})
         if record is not None and verdict is not None and outcome.failure is not None:
-            if verdict.failure != outcome.failure:
-                log.error("%s", outcome.failure, extra={"gateway": str(key), "generation": record.generation})
             record.verdict = replace(verdict, failure=outcome.failure, inputs=())
         if outcome.retry is not None:
             self._retry(key, outcome.retry, _TRANSIENT_MAX if outcome.failure is None else _RECHECK_MAX)
             return
         self._retries.pop(key, None)
+        self._told.pop(key, None)
         if outcome.recheck is not None:
             self._later(key, outcome.recheck)
         if not outcome.done:
