@@ -311,8 +311,6 @@ class Operators(RuleBasedStateMachine):
         """Everything is heard, and nothing fails any more, until nothing happens."""
         self.collect_garbage()
         replica = self.replica
-        for stream in STREAMS:
-            replica.list_all(stream)
         for _ in range(20):
             replica.timers()
             for _ in range(200):

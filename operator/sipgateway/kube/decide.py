@@ -94,8 +94,8 @@ def _decide(world: World, record: GatewayRecord, before: ConfigMapRecord | None)
         return Decision(Action.DELETE if ours else Action.NOTHING, record, None, before)
     inputs = _inputs(world, record)
     if verdict is not None and verdict.inputs == inputs and _settled(verdict, before):
-        if verdict.generation != record.generation:
-            record.verdict = replace(verdict, generation=record.generation)
+        if verdict.generation != record.generation or verdict.failure is not None:
+            record.verdict = replace(verdict, generation=record.generation, failure=None)
         return Decision(Action.NOTHING, record, None, before)
     sip, effective, findings = _accepted(world, record)
     refusals, warnings = _errors(findings), _warnings(findings)
