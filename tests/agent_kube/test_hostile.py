@@ -11,6 +11,7 @@ import pytest
 from sipgateway.render.keys import FleetKeys
 from tests.agent_kube.bare import SWITCH, Bare, outbound, registering
 from tests.agent_kube.pods import SwitchPod
+from tests.canary import Canary
 from tests.render.fleets import KEYS, fleet_keys, signed
 
 pytestmark = [pytest.mark.controlplane, pytest.mark.timeout(180)]
@@ -129,6 +130,27 @@ def test_a_seal_of_a_key_that_comes_later_is_opened_when_it_comes(
     bare.put_keys(newer)
     pod.wait(lambda: pod.revision("acme") == revision, "not loaded", 40)
     pod.wait(lambda: pod.report["sealKeys"] == sorted(newer.ids) and not pod.problems(), "not reported")
+
+
+def test_a_password_stands_in_the_gateways_file_and_nowhere_else(
+    bare: Bare, start_pod: Callable[..., SwitchPod], canary: Canary
+) -> None:
+    pod = start_pod(bare, "switch-0")
+    bare.publish(registering("acme", password=canary.password))
+    bare.write(
+        "sipgateway-forged", dict(bare.body(registering("forged", password=canary.password)).data) | {"mac": "x"}
+    )
+    expected = {"acme": "CredentialsRefused", "forged": "ConfigMapRefused"}
+    pod.wait(lambda: {name: p["reason"] for name, p in pod.problems().items()} == expected, "not reported")
+    bare.publish(registering("acme", "2", password=canary.password))
+    pod.wait(lambda: pod.agent.metrics()["sipgateway_agent_config_maps_refused"] == 1, "not counted")
+    said = [pod.agent.get("/metrics")[1], json.dumps(bare.find("sipswitches", "switch-0"))]
+    said.append(Path(f"/proc/{pod.agent.pid}/environ").read_text())
+    canary.assert_absent(*said, pod.agent.log, pod.conf / ".sipgw" / "fleet.json")
+    canary.assert_in_no_process_arguments()
+    files = [path for path in pod.conf.rglob("*") if path.is_file() and canary.seen_in(path.read_bytes())]
+    assert {path.name for path in files} == {"sipgw-acme.xml"}
+    assert all(path.stat().st_mode & 0o777 == 0o640 for path in files)
 
 
 def _rotated() -> FleetKeys:
