@@ -283,8 +283,8 @@ class Replica:
     # Looks
 
     def ready(self) -> list[Key]:
-        """Whom a look could be taken at: hinted, and none is under way."""
-        return [key for key in self.hinted if key not in self.looks]
+        """Whom a look could be taken at: hinted, and none is under way; in an order that does not depend on hashes."""
+        return sorted(key for key in self.hinted if key not in self.looks)
 
     def look(self, key: Key) -> None:
         """Decides about one SipGateway and sends its first request, if there is one."""

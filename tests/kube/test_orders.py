@@ -117,8 +117,15 @@ def test_keys_that_lost_their_label_before_their_creation_was_answered_get_it_ba
 
 def test_a_failure_is_forgotten_when_a_write_without_an_answer_was_done(all_of_them: Operators) -> None:
     machine = all_of_them
-    machine.foreign(name="g0", labelled=True)
     machine.begin(names=["x", "y"], rested=True)
+    machine.apply("g0", {"suspend": True})
+    machine.settle()
+    machine.foreign(name="g0", labelled=True)
+    machine.apply("g0", {"suspend": False})
+    machine.settle()
+    record = machine.replica.world.gateways[key_of("g0")]
+    assert record.verdict is not None
+    assert record.verdict.failure is not None
     machine.foreign(name="g0", labelled=True)  # it is removed
     hear(machine.replica)
     sent(machine, "g0", "POST")
@@ -193,3 +200,18 @@ def test_a_name_in_a_write_without_an_answer_is_nobodys_until_it_is_known_what_b
     hear(machine.replica, "gateways")
     machine.replica.look(key_of("g1"))
     finish(machine, "g1")
+
+
+def test_a_read_that_is_answered_after_the_news_that_its_sipgateway_is_gone_brings_nothing_back(
+    all_of_them: Operators,
+) -> None:
+    machine = all_of_them
+    machine.begin(names=["x", "y"], rested=True)
+    machine.delete(name="g0")
+    hear(machine.replica)
+    machine.apply("g0", {})  # made again, and read before the watch tells of it
+    sent(machine, "g0", "GET")
+    machine.delete(name="g0")
+    hear(machine.replica)
+    finish(machine, "g0")
+    assert key_of("g0") not in machine.replica.world.gateways

@@ -143,5 +143,5 @@ def test_one_of_a_fleet_looks_for_keys_that_are_missing() -> None:
     world.no_keys(FleetId("voice", "default"), keys_missing(FleetId("voice", "default")), KEY)
     actions = [decide(world, Key("voice", name)).action for name in ("acme", "beta", "gamma")]
     assert actions == [Action.SEEK_KEYS, Action.NOTHING, Action.NOTHING]
-    world.drop_gateway(KEY)
+    world.drop_gateway(KEY, world.gateways[KEY].uid)
     assert decide(world, Key("voice", "gamma")).action is Action.SEEK_KEYS

@@ -340,7 +340,7 @@ class Publisher:
         found = await self._sipgateway(key)
         before = decision.before
         if found is not None:
-            self.world.take_gateway(found)
+            self.world.take_gateway_read(found)
         elif before is not None and (before.owner or await self._is_ours(key, before.uid)):
             await self._remove(key, before.uid, before.version)
         return Outcome()
@@ -351,7 +351,7 @@ class Publisher:
         if found is None:
             self.world.drop_gateway(record.key, record.uid)
             return False
-        self.world.take_gateway(found)
+        self.world.take_gateway_read(found)
         return found["metadata"]["uid"] == record.uid and not found["metadata"].get("deletionTimestamp")
 
     async def _sipgateway(self, key: Key) -> Obj | None:

@@ -28,10 +28,8 @@ from sipgateway.kube.records import (
     renew,
     secret_record,
 )
+from sipgateway.kube.stale import Stale
 from sipgateway.render.keys import secret_name
-
-#: ConfigMaps that are gone and may still come up in the answer to a write.
-_REMEMBERED = 2048
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
@@ -63,16 +61,16 @@ class World:
     _signed: dict[FleetId, dict[str, set[Key]]] = field(default_factory=dict)
     _trusted: dict[FleetId, str] = field(default_factory=dict)
     _making_room: set[Key] = field(default_factory=set)
-    _gone: dict[str, int | None] = field(default_factory=dict)
-    _listed: dict[str | None, int] = field(default_factory=dict)
+    _stale: Stale = field(default_factory=Stale)
     _keys_gone: dict[FleetId, int] = field(default_factory=dict)
-    _keys_listed: dict[str | None, int] = field(default_factory=dict)
 
     # SipGateways
 
     def take_gateway(self, obj: Obj) -> None:
         """A SipGateway is there."""
         meta = obj["metadata"]
+        if self._stale.is_gone(meta["uid"]):
+            return  # what a read found came after the news that it is gone
         before = self.gateways.get(Key(meta["namespace"], meta["name"]))
         if before is not None:
             if int(meta["resourceVersion"]) <= int(before.version):
@@ -101,10 +99,18 @@ class World:
         if known is not None and known.uid == obj["metadata"]["uid"]:
             self.take_gateway(obj)
 
-    def drop_gateway(self, key: Key, uid: str | None = None) -> None:
-        """A SipGateway is gone. With `uid` only that very object."""
+    def take_gateway_read(self, obj: Obj) -> None:
+        """A read of ours found a SipGateway. A LIST that is younger may have known better."""
+        meta = obj["metadata"]
+        known = Key(meta["namespace"], meta["name"]) in self.gateways
+        if known or self._stale.since("gateways", meta["namespace"], meta["resourceVersion"]):
+            self.take_gateway(obj)
+
+    def drop_gateway(self, key: Key, uid: str) -> None:
+        """A SipGateway is gone: that very object, which never comes back."""
+        self._stale.gone(uid)
         record = self.gateways.get(key)
-        if record is None or (uid is not None and record.uid != uid):
+        if record is None or record.uid != uid:
             return
         del self.gateways[key]
         self._unlink(record)
@@ -113,9 +119,10 @@ class World:
 
     def keep_only_gateways(self, uids: frozenset[str], version: str, namespace: str | None) -> None:
         """After a whole LIST of that version: drops what it did not have, unless it is younger than the LIST."""
+        self._stale.listed("gateways", namespace, version)
         for key, record in list(self.gateways.items()):
             if record.uid not in uids and _not_since(record.version, version) and namespace in {None, key.namespace}:
-                self.drop_gateway(key)
+                self.drop_gateway(key, record.uid)
 
     def judged(self, record: GatewayRecord, *, refused: bool) -> None:
         """It was judged in itself. When that changed, others of its name are looked at again."""
@@ -217,11 +224,8 @@ class World:
 
     def set_config_map(self, record: ConfigMapRecord) -> bool:
         """A ConfigMap is there as it was read or written. Says whether that is still so, as far as is known."""
-        if record.uid in self._gone:
-            gone = self._gone[record.uid]
-            if gone is None or int(record.version) <= gone:
-                return False  # the answer to our write came after the news that it is gone
-            del self._gone[record.uid]  # it had only lost our labels
+        if self._stale.is_gone(record.uid, record.version):
+            return False  # the answer to our write came after the news that it is gone
         before = self.config_maps.get(record.key)
         self.config_maps[record.key] = record
         if record.name is not None:
@@ -238,8 +242,7 @@ class World:
         if before is not None and int(record.version) <= int(before.version):
             return before.uid == record.uid
         known = before is not None and before.uid == record.uid
-        listed = max(self._listed.get(record.key.namespace, 0), self._listed.get(None, 0))
-        if not known and int(record.version) <= listed:
+        if not known and not self._stale.since("config maps", record.key.namespace, record.version):
             return False  # a LIST that is younger did not have it any more
         return self.set_config_map(record)
 
@@ -260,9 +263,7 @@ class World:
 
     def drop_config_map(self, key: Key, uid: str, version: str | None = None) -> None:
         """A ConfigMap is gone for good; or, with the version of that news, is gone or lost our labels."""
-        self._gone[uid] = None if version is None else int(version)
-        if len(self._gone) > _REMEMBERED:
-            del self._gone[next(iter(self._gone))]
+        self._stale.gone(uid, version)
         record = self.config_maps.get(key)
         if record is None or record.uid != uid:
             return
@@ -272,7 +273,7 @@ class World:
 
     def keep_only_config_maps(self, uids: frozenset[str], version: str, namespace: str | None) -> None:
         """After a whole LIST of that version: what was not in it is gone, unless we made it since."""
-        self._listed[namespace] = int(version)
+        self._stale.listed("config maps", namespace, version)
         for key, record in list(self.config_maps.items()):
             if record.uid not in uids and _not_since(record.version, version) and namespace in {None, key.namespace}:
                 self.drop_config_map(key, record.uid, version)
@@ -377,8 +378,7 @@ class World:
     def take_keys_answer(self, obj: Obj) -> None:
         """The answer to a read or write of the Secret. A LIST that is younger may have known better."""
         meta = obj["metadata"]
-        listed = max(self._keys_listed.get(meta["namespace"], 0), self._keys_listed.get(None, 0))
-        if int(meta["resourceVersion"]) > listed:
+        if self._stale.since("keys", meta["namespace"], meta["resourceVersion"]):
             self.take_keys(obj)
 
     def no_keys(self, fleet: FleetId, finding: Finding, seeker: Key) -> None:
@@ -417,7 +417,7 @@ class World:
 
     def keep_only_keys(self, uids: frozenset[str], version: str, namespace: str | None) -> None:
         """After a whole LIST of that version: what was not in it is gone, unless we made it since."""
-        self._keys_listed[namespace] = int(version)
+        self._stale.listed("keys", namespace, version)
         for fleet, record in list(self.keys.items()):
             if record.uid not in uids and _not_since(record.version, version) and namespace in {None, fleet.namespace}:
                 self.drop_keys(fleet, record.uid, version)
