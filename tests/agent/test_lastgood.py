@@ -266,6 +266,26 @@ async def test_several_versions_that_follow_each_other_fall_back_to_the_one_that
 
 
 @asynchronous
+async def test_a_version_that_is_proved_when_the_next_is_wanted_already_is_the_one_to_fall_back_to(
+    tmp_path: Path,
+) -> None:
+    async with bench(tmp_path) as one:
+        simulator = one.only_simulated()
+        await one.start()
+        await one.settle(one.gateway("a"))
+        await simulator.control.answer({"do": "freeze", "on": True})
+        good, since = one.gateway("a", "2"), len(one.tap.sent)
+        one.want(good)
+        await one.until(lambda: bool(one.wire("killgw", since)))
+        one.want(one.gateway("a", "3", transport="tls"))
+        await simulator.control.answer({"do": "freeze", "on": False})
+        await put_back(one)
+        await one.converged()
+        assert await one.proves(good)
+        assert one.path(good).read_bytes() == render(good, revision(good, one.key))
+
+
+@asynchronous
 async def test_a_first_version_that_the_switch_drops_has_nothing_to_fall_back_to(tmp_path: Path) -> None:
     async with bench(tmp_path) as one:
         await one.start()

@@ -295,7 +295,7 @@ class Keeper:
         self.trouble.soon(differing)  # a new version is not made to wait for its predecessor's failures
         self._dirty |= differing
         for name in differing & before.wanted.keys():
-            self.last_good.follows(before.wanted[name])
+            self.last_good.follows(name, before.wanted[name].profile)
         self._known &= after.wanted.keys()
         if (before.complete, before.held, before.held_files) != (after.complete, after.held, after.held_files):
             self._all = True
@@ -380,6 +380,9 @@ class Keeper:
                 self.settling.drop(name)
             else:
                 self._known.add(name)
+                self.last_good.proved(name)
+                if self.holding.revision_of(name) != step.revision:  # there is another one by now
+                    self.last_good.follows(name, step.profile)
                 if step.settles:
                     self.settling.begin(name, now)
             self.report(Report.proved(step, seconds))

@@ -83,9 +83,9 @@ class LastGood:
         """Whether the loaded copy was killed for this version before, and another definition came back."""
         return step.kill and step.revision in self._in_vain.get(step.name, ())
 
-    def follows(self, before: Wanted) -> None:
-        """Another version, or none, follows this one. Of several that follow each other unproved, the first counts."""
-        self._profiles.setdefault(before.name, before.profile)
+    def follows(self, name: str, profile: str) -> None:
+        """Another version, or none, follows the one that this profile has. Of several unproved the first counts."""
+        self._profiles.setdefault(name, profile)
 
     def not_taken(self, step: Step, why: Finding, desired: Desired, now: float) -> Finding:
         """A step failed: when the switch read the version and did not load it, the last good one takes its place.
