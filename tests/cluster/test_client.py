@@ -397,14 +397,27 @@ def test_what_is_no_event_ends_the_watch_and_may_be_tried_again(line: bytes) -> 
     assert not error.expired
 
 
-def test_a_watch_that_falls_silent_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_watch_that_falls_silent_ends_as_if_its_time_were_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Perhaps nothing happens. It is no failure, and must not be told as one every minute."""
+
     async def answer(_: Request, peer: Peer) -> None:
         await peer.stream()
         await peer.event("BOOKMARK", {"metadata": {"resourceVersion": "9"}})
         await asyncio.Event().wait()
 
+    async def test(api: Api, _: ScriptedServer) -> None:
+        assert [e.version for e in await all_events(api.watch(MAPS, "1"))] == ["9"]
+
     monkeypatch.setattr(client, "SILENCE", 0.2)
-    assert error_of(answer, lambda api: all_events(api.watch(MAPS, "1"))).transient
+    against(answer, test)
+
+
+def test_a_watch_that_nobody_accepts_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hang(_request: Request, _peer: Peer) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(client, "SILENCE", 0.2)
+    assert error_of(hang, lambda api: all_events(api.watch(MAPS, "1"))).transient
 
 
 def test_watches_take_no_connection_away_from_requests() -> None:

@@ -38,7 +38,7 @@ PAGE: Final = 500
 #: Seconds that one request may take.
 _REQUEST: Final = 15.0
 
-#: Seconds of silence after which a watch counts as dead: the API server sends a bookmark every 60.
+#: Seconds of silence after which a watch is opened anew: the API server sends a bookmark every 60 while it has news.
 SILENCE: Final = 75.0
 
 #: The longest time, in seconds, for which a server is left alone because it asks for it.
@@ -221,7 +221,7 @@ class Api:
         seconds: int = 240,
         opened: Callable[[], None] = lambda: None,
     ) -> AsyncIterator[WatchEvent]:
-        """Events after `version`, until the server ends the watch after `seconds`; then call again.
+        """Events after `version`, until the server ends the watch after `seconds`, or falls silent; then call again.
 
         Args:
             path: of the collection.
@@ -251,6 +251,8 @@ class Api:
             while True:
                 try:
                     line = await anext(lines, None)
+                except aiohttp.SocketTimeoutError:
+                    return  # perhaps nothing happens, perhaps nobody is there any more: the next watch tells
                 except (aiohttp.ClientError, OSError, TimeoutError) as error:
                     raise _unreachable(self.access.server, error) from None
                 if line is None:
