@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 
+from sipgateway.cli import main
+from sipgateway.cluster import access
+from sipgateway.cluster.client import Api
+from sipgateway.kube import rotate
+from sipgateway.kube.records import FleetId
 from sipgateway.render import configmap
 from sipgateway.render.keys import secret_name
 from tests.controlplane.process import clean_environment
@@ -27,9 +34,15 @@ def command(lab: Lab, kubeconfig: Path, switch: str, *arguments: str) -> list[st
 
 
 def keys(lab: Lab, switch: str, *arguments: str, kubeconfig: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Runs `sipgw keys` to its end."""
+    """Runs `sipgw keys` to its end, here: a process of its own takes a second to start."""
     line = command(lab, kubeconfig or keeper(lab, switch), switch, *arguments)
-    return subprocess.run(line, env=clean_environment(), capture_output=True, text=True, timeout=60, check=False)
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            code = main(line[3:])
+        except SystemExit as error:  # wrong arguments
+            code = int(str(error.code))
+    return subprocess.CompletedProcess(line, code, out.getvalue(), err.getvalue())
 
 
 @contextmanager
@@ -218,8 +231,12 @@ def test_without_an_operator_it_waits_for_one(lab: Lab) -> None:
     assert seals(lab, name) == {lab.keys(switch).active}
 
 
-@pytest.mark.parametrize("line", ["Add", "Wait for pod", "Activate", "Wait for the operator", "Drop"])
-def test_killed_anywhere_it_goes_on_where_it_was(lab: Lab, line: str) -> None:
+class Cut(Exception):  # noqa: N818 - it is no error
+    """Somebody ends the command here."""
+
+
+@pytest.mark.parametrize("line", ["Add", "Wait for pod", "Activate", "Wait for the operator", "Drop", "Nothing"])
+def test_cut_short_anywhere_it_goes_on_where_it_was(lab: Lab, line: str) -> None:
     switch, names = lab.new("fleet"), [lab.new("many") for _ in range(3)]
     for name in names:
         lab.apply(name, switch=switch)
@@ -227,30 +244,54 @@ def test_killed_anywhere_it_goes_on_where_it_was(lab: Lab, line: str) -> None:
     old = lab.keys(switch).active
     agent = lab.agent(lab.new("fs"), switch)
     agent.report(sealKeys=[old])
+    said: list[str] = []
+
+    def until(text: str) -> None:
+        said.append(text)
+        if text.startswith(line):
+            raise Cut
+        follow(text)
+
+    def follow(text: str) -> None:
+        if text.startswith("Wait for pod"):
+            agent.report(sealKeys=list(lab.keys(switch).ids))
+
     if line == "Wait for the operator":
         lab.operator.pause()
     try:
-        with begun(lab, switch, "rotate", "--timeout=5") as process:
-            if line not in {"Add", "Wait for pod"}:
-                heard(process, "Wait for pod")
-                agent.report(sealKeys=[old, str(lab.keys(switch).following)])
-            heard(process, line)
-            process.kill()
+        with pytest.raises(Cut):
+            asyncio.run(exchange(lab, switch, until))
     finally:
         lab.operator.resume()
     for name in names:
         assert lab.verified(name).file == before[name].file  # whatever is there, an agent can open it
-    with begun(lab, switch, "rotate") as process:
-        assert process.stdout is not None
-        for said in process.stdout:
-            if said.startswith("Wait for pod"):
-                agent.report(sealKeys=list(lab.keys(switch).ids))
-        assert process.wait(20) == 0
+    assert asyncio.run(exchange(lab, switch, follow))
     new = lab.keys(switch)
     assert new.ids == (new.active,) != (old,)
     for name in names:
         assert seals(lab, name) == {new.active}
         assert lab.verified(name).file == before[name].file
+
+
+async def exchange(lab: Lab, switch: str, tell: Callable[[str], None]) -> bool:
+    async with Api(await access.find(str(keeper(lab, switch)))) as api:
+        return await rotate.rotate(api, FleetId(lab.namespace, switch), tell, 20)
+
+
+def test_killed_it_goes_on_where_it_was(lab: Lab) -> None:
+    switch, name, _ = fleet_with_one(lab)
+    old = lab.keys(switch).active
+    agent = lab.agent(lab.new("fs"), switch)
+    agent.report(sealKeys=[old])
+    with begun(lab, switch, "rotate") as process:
+        heard(process, "Wait for pod")
+        process.kill()
+    new = str(lab.keys(switch).following)
+    agent.report(sealKeys=[old, new])
+    done = keys(lab, switch, "rotate")
+    assert done.stdout.startswith("An exchange that was begun before goes on.\nActivate")
+    assert (done.returncode, lab.keys(switch).ids) == (0, (new,))
+    assert seals(lab, name) == {new}
 
 
 def test_a_config_map_that_is_not_ours_does_not_hold_it_up(lab: Lab) -> None:

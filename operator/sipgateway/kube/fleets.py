@@ -125,7 +125,7 @@ class Fleets:
 
     def refresh(self, fleet: FleetId) -> None:
         """Looks at a fleet again and tells whom that could concern."""
-        before = self.view(fleet)
+        before = self._views.get(fleet, FleetView(switch=fleet.switch))  # without one it had no pods
         after = self._look(fleet)
         if fleet in self._pods:
             self._views[fleet] = after
