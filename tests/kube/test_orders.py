@@ -215,3 +215,14 @@ def test_a_read_that_is_answered_after_the_news_that_its_sipgateway_is_gone_brin
     hear(machine.replica)
     finish(machine, "g0")
     assert key_of("g0") not in machine.replica.world.gateways
+
+
+def test_a_last_good_version_that_somebody_broke_goes_when_its_sipgateway_is_suspended(all_of_them: Operators) -> None:
+    machine = all_of_them
+    machine.begin(names=["x", "y"], rested=True)
+    machine.secret("")
+    machine.meddle(name="g0", how="edit", gateway="x")
+    machine.settle()
+    machine.apply("g0", {"suspend": True})
+    machine.settle()
+    assert machine.server.find("configmaps", "sipgateway-g0") is None

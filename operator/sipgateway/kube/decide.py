@@ -75,7 +75,7 @@ def decide(world: World, key: Key) -> Decision:
     before = world.config_maps.get(key)
     if record is not None:
         return _decide(world, record, before)
-    ours = before is not None and not before.foreign
+    ours = before is not None and (bool(before.owner) or not before.foreign)
     return Decision(Action.CLEAR if ours else Action.NOTHING, None, None, before)
 
 
@@ -90,7 +90,7 @@ def _decide(world: World, record: GatewayRecord, before: ConfigMapRecord | None)
         record.verdict = Verdict(
             record.generation, ("suspended",), _errors(findings), _warnings(findings), registers, b"", failure
         )
-        ours = before is not None and not before.foreign
+        ours = before is not None and (bool(before.owner) or not before.foreign)
         return Decision(Action.DELETE if ours else Action.NOTHING, record, None, before)
     inputs = _inputs(world, record)
     if verdict is not None and verdict.inputs == inputs and _settled(verdict, before):
