@@ -13,7 +13,7 @@ from sipgateway.kube.keysecrets import secret_object
 from sipgateway.kube.records import FleetId
 from tests.golden import Golden
 from tests.kube.lab import API, PASSWORD, Lab, Obj, carried, gateway
-from tests.render.fleets import fleet_keys
+from tests.render.fleets import fleet_keys, signed
 
 
 def masked(found: Obj) -> str:
@@ -191,6 +191,27 @@ def test_the_longest_names_fit(lab: Lab) -> None:
     assert lab.verified(name).name == name
     lab.wait_condition(name, "Programmed", "Unknown", "NoSwitchPods")
     lab.wait_event(name, "Accepted")
+
+
+def test_what_another_release_wrote_stays_when_it_means_the_same(lab: Lab) -> None:
+    name, switch = lab.new("older"), lab.new("fleet")
+    lab.apply(name, switch=switch)
+    found = lab.wait_config_map(name)
+    lab.wait_condition(name, "Programmed", "Unknown", "NoSwitchPods")
+    data = dict(found["data"])
+    data["gateway.xml"] = data["gateway.xml"].replace("Managed by sipgateway", "Made by sipgateway 0.0.1")
+    keys, mine = lab.keys(switch), found["metadata"]["name"]
+    data = signed(data, keys, namespace=lab.namespace, switch=switch, name=mine)
+    lab.operator.stop()
+    with lab.plane.api_as(lab.kubeconfig) as earlier_release:
+        before = earlier_release.patch(lab.path("configmaps", mine), {"data": data})
+    lab.verify(before)
+    lab.operator.start()
+    lab.fence(switch)
+    assert lab.config_map(name) == before
+    lab.edit(name, proxy="sip.example.net")  # the next change is written as this release does
+    after = lab.wait_config_map(name, lambda found: found["data"] != before["data"])
+    assert "0.0.1" not in after["data"]["gateway.xml"]
 
 
 def test_a_bad_one_among_many_holds_up_no_other(lab: Lab) -> None:
