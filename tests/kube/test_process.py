@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
@@ -158,6 +159,31 @@ def test_every_line_of_the_log_is_json_and_says_which_gateway(start_lab: Callabl
     assert any("put back" in entry["message"] for entry in about)
     assert {"time", "level", "logger", "message"} <= {key for entry in one.logs() for key in entry}
     assert json.loads(one.log.read_text().splitlines()[0])["level"] == "info"
+
+
+# What it costs
+
+
+@pytest.mark.slow
+def test_at_rest_it_costs_next_to_nothing(start_lab: Callable[..., Lab]) -> None:
+    """A Lease to renew, a look at the CRDs, watches on which nothing happens: under half a percent of a core."""
+    lab = start_lab()
+    lab.secret("acme")
+    one = lab.start()
+    names = [f"gw-{n}" for n in range(30)]
+    for name in names:
+        lab.apply(name)
+    for name in names:
+        lab.wait_event(name, "Accepted")
+    began, before = time.monotonic(), cpu_seconds(one)
+    time.sleep(20)
+    assert (cpu_seconds(one) - before) / (time.monotonic() - began) < 0.005
+
+
+def cpu_seconds(operator: Operator) -> float:
+    """What a process has used of the processors since its start."""
+    fields = Path(f"/proc/{operator.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 # Its end
