@@ -24,6 +24,12 @@ def registered(pod: SwitchPod, count: int) -> None:
     pod.wait(lambda: pod.report.get("counts", {}).get("registered") == count, f"{count} are not registered", 60)
 
 
+def working(pod: SwitchPod, count: int) -> None:
+    """Waits until calls go through so many gateways: that is a tick after the 200 that counts as registered."""
+    registered(pod, count)
+    pod.wait(lambda: pod.api("sofia status").count("REGED") >= count, f"{count} are not UP", 20)
+
+
 def gaps(pod: SwitchPod, name: str) -> list[tuple[float, float]]:
     """Times in which a call through this gateway would have failed, after it worked first."""
     return [(start, end) for start, end in pod.control("availability", gateway=name)["gaps"]]
@@ -72,7 +78,7 @@ def test_working_gateways_are_replaced_on_one_pod_at_a_time(bare: Bare, start_po
     for pod in pods:
         pod.start()
     for pod in pods:
-        registered(pod, 3)
+        working(pod, 3)
     newest = {name: bare.publish(registering(name, "2")) for name in names}
     for pod in pods:
         pod.wait(partial(_has, pod, newest), "not replaced", 60)
@@ -91,7 +97,7 @@ def test_the_turn_of_a_pod_that_died_runs_out(bare: Bare, start_pod: Start) -> N
     for pod in pods:
         pod.start()
     for pod in pods:
-        registered(pod, 1)
+        working(pod, 1)
         pod.control("registrar", address="127.0.0.1:15070", set={"mode": "silent"})
     newest = bare.publish(registering("a", "2"))
     wait_until(lambda: any(pod.revision("a") == newest for pod in pods), 20, lambda: "nobody began")
