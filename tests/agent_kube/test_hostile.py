@@ -142,12 +142,15 @@ def test_a_password_stands_in_the_gateways_file_and_nowhere_else(
     )
     expected = {"acme": "CredentialsRefused", "forged": "ConfigMapRefused"}
     pod.wait(lambda: {name: p["reason"] for name, p in pod.problems().items()} == expected, "not reported")
-    bare.publish(registering("acme", "2", password=canary.password))
-    pod.wait(lambda: pod.agent.metrics()["sipgateway_agent_config_maps_refused"] == 1, "not counted")
+    newest = bare.publish(registering("acme", "2", password=canary.password))
+    pod.wait(lambda: pod.revision("acme") == newest, "not replaced")
+    pod.wait(lambda: {name: p["reason"] for name, p in pod.problems().items()} == expected, "not reported again")
+    assert pod.agent.metrics()["sipgateway_agent_config_maps_refused"] == 1
     said = [pod.agent.get("/metrics")[1], json.dumps(bare.find("sipswitches", "switch-0"))]
     said.append(Path(f"/proc/{pod.agent.pid}/environ").read_text())
     canary.assert_absent(*said, pod.agent.log, pod.conf / ".sipgw" / "fleet.json")
     canary.assert_in_no_process_arguments()
+    pod.wait(lambda: not list((pod.conf / ".sipgw").rglob("*.xml")), "the earlier version is still kept")
     files = [path for path in pod.conf.rglob("*") if path.is_file() and canary.seen_in(path.read_bytes())]
     assert {path.name for path in files} == {"sipgw-acme.xml"}
     assert all(path.stat().st_mode & 0o777 == 0o640 for path in files)
