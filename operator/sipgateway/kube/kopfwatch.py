@@ -60,7 +60,7 @@ _LOGIN_FIRST, _LOGIN_MAX = 1.0, 30.0
 
 #: Seconds after which kopf has to have tried to list all that it is to watch. It asks once what there is, and when
 #: that answer was wrong, it sleeps for ever.
-_BEGIN = 20.0
+_BEGIN = 10.0
 
 #: Seconds that kopf's tasks get to end, and that its thread's end is waited for.
 _END = 1.0

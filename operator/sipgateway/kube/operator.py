@@ -187,7 +187,7 @@ class Operator:
     def _tell(self, what: str) -> None:
         """Into the log, once; empty when all is well again."""
         if what != self._told and what:
-            log.warning("waiting: %s", what)
+            log.warning("%s%s", "waiting: " if self._term is None else "", what)
         self._told = what
 
     def _ready(self) -> str | None:
