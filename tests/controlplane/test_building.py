@@ -90,7 +90,7 @@ def start(builds: Builds) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     yield begin
     for process in started:
         process.terminate()
-        process.communicate(timeout=10)
+        process.communicate(timeout=30)
 
 
 def test_all_programs_are_built_once(builds: Builds) -> None:
@@ -132,7 +132,7 @@ def test_an_interrupted_build_ends_at_once_and_goes_on_later(
     process = start(HANGS="kubectl")
     wait_until(lambda: "kubectl" in builds.built, 10, lambda: "the build does not come to kubectl")
     process.send_signal(how)
-    _, said = process.communicate(timeout=5)  # also the end of all that could write there: nothing goes on
+    _, said = process.communicate(timeout=30)  # also the end of all that could write there: nothing goes on
     assert process.returncode == 130
     assert "interrupted" in said
     assert builds.there() == {"etcd", "kube-apiserver", "kube-controller-manager"}
@@ -152,8 +152,8 @@ def test_a_second_build_waits_for_the_first_and_finds_everything_done(
     assert "another build is at work" in second.stderr.readline()
     assert builds.built.count("helm") == 1
     first.terminate()
-    first.communicate(timeout=5)
-    _, said = second.communicate(timeout=10)
+    first.communicate(timeout=30)
+    _, said = second.communicate(timeout=30)
     assert second.returncode == 0
     assert "building 1 programs" in said
 

@@ -130,7 +130,7 @@ def test_nothing_outlives_a_pytest_that_is_killed(killed: subprocess.Popen[str],
     assert not any(map(gone, pids))
     killed.send_signal(how)
     wait_until(
-        lambda: all(map(gone, pids)), 30, lambda: f"of {pids} there are still {[p for p in pids if not gone(p)]}"
+        lambda: all(map(gone, pids)), 60, lambda: f"of {pids} there are still {[p for p in pids if not gone(p)]}"
     )
     killed.wait(30)
     sweep()

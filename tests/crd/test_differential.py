@@ -63,6 +63,8 @@ _TOGETHER = {
     "TransportContradiction",
     "ExtensionNotUser",
     "DigestTooLong",
+    "RegisterNeedsUsername",
+    "RegisterNeedsPassword",
 }
 
 

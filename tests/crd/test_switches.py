@@ -36,6 +36,12 @@ STATUS: dict[str, Any] = {
 
 
 @pytest.fixture
+def control_plane(module_control_plane: ControlPlane) -> ControlPlane:
+    """One without the policies that other tests bind everybody with on the shared one."""
+    return module_control_plane
+
+
+@pytest.fixture
 def path(control_plane: ControlPlane, namespace: str) -> str:
     """The path of a SipSwitch without a status. No policy binds anybody on this control plane."""
     metadata = {"name": "sw-0", "labels": {"sipgateway.dev/switch": "frankfurt"}}
