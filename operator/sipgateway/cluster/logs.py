@@ -78,6 +78,12 @@ def set_up(level: str, *, one_line: Iterable[str] = ()) -> None:
     logging.captureWarnings(capture=True)
     sys.excepthook = _uncaught
     threading.excepthook = _uncaught_in_thread
+    sys.unraisablehook = _unraisable
+
+
+def _unraisable(what: sys.UnraisableHookArgs) -> None:
+    """Something broke while it was thrown away, such as a task of kopf's at its end: nobody can act on that."""
+    log.debug("thrown away: %s: %r", what.err_msg or "an error", what.exc_value)
 
 
 def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
