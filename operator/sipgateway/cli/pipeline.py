@@ -22,8 +22,8 @@ from sipgateway.render.layout import Layout, file_name, relative_path
 from sipgateway.render.proof import prove
 from sipgateway.render.revision import RevisionKey, revision
 from sipgateway.render.xml import render
-from sipgateway.source.folder import Folder
-from sipgateway.source.local import EffectiveGateway, accepted
+from sipgateway.source.folder import Folder, Snapshot
+from sipgateway.source.local import EffectiveGateway, LocalResult, accepted
 
 #: Warnings that mean something in a pod only; this pipeline serves a switch that is not in one.
 _OF_PODS = frozenset({CONTACT_MAY_BE_POD_ADDRESS.name})
@@ -102,9 +102,11 @@ class Pipeline:
     quiet: float = 0.0
     owners: Owners = field(default_factory=dict)
     _folder: Folder | None = None
-    _good: dict[str, Rendered] = field(default_factory=dict)
+    _good: Mapping[str, Rendered] = field(default_factory=dict)
     _absent: dict[str, float] = field(default_factory=dict)
     _first: float | None = None
+    _result: LocalResult | None = None
+    _last: Look | None = None
 
     def look(self, now: float | None = None, touched: Collection[str] | None = None) -> Look:
         """Reads the source and renders what changed.
@@ -124,7 +126,32 @@ class Pipeline:
         if self._folder is None:
             self._folder = Folder(self.source)
         snapshot = self._folder.snapshot(touched)
-        result = accepted(snapshot, switch=self.switch, holder=self.owners.get)
+        result = accepted(snapshot, switch=self.switch, holder=self.owners.get, before=self._result)
+        look = self._edited(result.edited) or self._whole(snapshot, result, now)
+        self._good, self._result, self._last = look.rendered, result, look
+        return look
+
+    def _edited(self, edits: tuple[tuple[EffectiveGateway, EffectiveGateway], ...] | None) -> Look | None:
+        """The next look when these gateways were edited, and nothing else is different or waited for."""
+        last = self._last
+        if edits is None or last is None or last.look_again is not None:
+            return None
+        rendered, wanted, files = dict(last.rendered), dict(last.desired.wanted), dict(last.desired.files)
+        for old, new in edits:
+            known = rendered.get(new.gateway.name)
+            if known is None or known.effective is not old:
+                return None
+            try:
+                one = Rendered(new, *self._render(new.gateway), known.owner)
+            except InputError:
+                return None
+            del files[known.wanted.path]
+            rendered[one.gateway.name], wanted[one.gateway.name] = one, one.wanted
+            files[one.wanted.path] = one.data
+        return replace(last, desired=replace(last.desired, wanted=wanted, files=files), rendered=rendered)
+
+    def _whole(self, snapshot: Snapshot, result: LocalResult, now: float) -> Look:
+        """What a snapshot comes to, everything in it considered."""
         findings = [finding for finding in result.findings if finding.code not in _OF_PODS]
         rendered: dict[str, Rendered] = {}
         held = set(result.refused)
@@ -159,7 +186,7 @@ class Pipeline:
                 rendered[name] = known
         held |= {n for n, owner in self.owners.items() if n not in rendered and owner in result.refused_objects}
         known_owners = set(self.owners.values()) if snapshot.broken else set()
-        self._good, self._absent = rendered, absent
+        self._absent = absent
         if self._first is None:
             self._first = now
         young = now - self._first < self.quiet

@@ -16,7 +16,7 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -38,6 +38,9 @@ STDIN: Final = "-"
 #: A file that changed this shortly before it was read may change again within the same time stamp: read it once more.
 _RACY_NS: Final = 50_000_000
 
+#: So many edits at once are put into the snapshot before; more are put together with everything.
+_FEW: Final = 10
+
 _Stamp = tuple[int, int, int, int]
 _T = TypeVar("_T", SourcedGateway, SourcedSecret)
 
@@ -55,6 +58,8 @@ class Snapshot:
         broken: SipGateways whose name is known and nothing else (duplicates too).
         ignored: objects of other kinds.
         files: how many files were read.
+        edited: (before, after) of manifests that were edited and kept their names, if the snapshot differs from the one
+            before it by these only. None: that is not known.
     """
 
     gateways: tuple[SourcedGateway, ...] = ()
@@ -64,6 +69,7 @@ class Snapshot:
     broken: tuple[Broken, ...] = ()
     ignored: tuple[Ignored, ...] = ()
     files: int = 0
+    edited: tuple[tuple[SourcedGateway, SourcedGateway], ...] | None = None
 
 
 @dataclass(slots=True)
@@ -86,6 +92,7 @@ class Folder:
         self._inside = os.path.join(os.path.abspath(self.path), "")  # noqa: PTH100, PTH118
         self._cache: dict[str, _Cached] = {}
         self._plain = False
+        self._last: Snapshot | None = None
         self._stdin = None if stdin is None else read_manifests(stdin, STDIN)
 
     def snapshot(self, touched: Collection[str] | None = None) -> Snapshot:
@@ -95,16 +102,23 @@ class Folder:
             touched: absolute paths at which something happened since the last snapshot, as the system told. If these
                 are ordinary files that are known, no other file is looked at. None looks at all of them.
         """
-        return _merge(*self._contents(touched))
+        changes = None if touched is None else self._reread(touched)
+        edited = None if changes is None or self._last is None else _edited(self._last, changes)
+        self._last = edited or _merge(*self.contents(walk=changes is None))
+        return self._last
 
-    def _contents(self, touched: Collection[str] | None = None) -> tuple[dict[str, FileContents], list[Finding]]:
-        """Name of each file -> what stands in it, and what could not be read."""
+    def contents(self, *, walk: bool = True) -> tuple[dict[str, FileContents], list[Finding]]:
+        """Name of each file -> what stands in it, and what could not be read.
+
+        Args:
+            walk: look at the files; without that it is what they were when they were last looked at.
+        """
         if self.path == STDIN:
             if self._stdin is None:
                 self._stdin = read_manifests(sys.stdin.buffer.read(MAX_BYTES + 1), STDIN)
             return {STDIN: self._stdin}, []
         problems: list[Finding] = []
-        if touched is None or not self._reread(touched):
+        if walk:
             fresh: dict[str, _Cached] = {}
             plain = True
             for name, real in _walk(self.path, problems):
@@ -116,16 +130,18 @@ class Folder:
             self._cache, self._plain = fresh, plain and not problems
         return {name: cached.contents for name, cached in self._cache.items()}, problems
 
-    def _reread(self, touched: Collection[str]) -> bool:
-        """Reads these files only. False when that does not tell all, or anything about it is unusual."""
+    def _reread(self, touched: Collection[str]) -> list[tuple[FileContents, FileContents]] | None:
+        """Reads these files only: what stood in each and stands there now. None when that would not tell all."""
         names = [self._name_of(path) for path in touched if not _of_no_matter(path)]
         if not self._plain or not all(name in self._cache and _is_file(name) for name in names):
-            return False
+            return None
         try:
-            self._cache.update({name: self._read(name, name) for name in names})
+            fresh = {name: self._read(name, name) for name in names}
         except OSError:
-            return False
-        return True
+            return None
+        changes = [(self._cache[name].contents, cached.contents) for name, cached in fresh.items()]
+        self._cache.update(fresh)
+        return changes
 
     def _name_of(self, path: str) -> str:
         """The name that a walk gives to an absolute path; an empty one outside of the source."""
@@ -154,7 +170,7 @@ def snapshot_of(paths: Iterable[str], *, stdin: bytes | None = None) -> Snapshot
     problems: list[Finding] = []
     seen: set[str] = set()
     for path in paths:
-        found, unread = Folder(path, stdin=stdin)._contents()  # noqa: SLF001 - of this module
+        found, unread = Folder(path, stdin=stdin).contents()
         problems += unread
         for name, one in found.items():
             real = name if name == STDIN else os.path.realpath(name)
@@ -224,6 +240,23 @@ def unreadable(name: str, error: OSError) -> Finding:
     """A file or folder that the system does not let us read."""
     what = "it does not exist" if error.errno == errno.ENOENT else (error.strerror or "it cannot be read").lower()
     return codes.FILE_UNREADABLE.finding("", f"{what}.").at(Location(name))
+
+
+def _edited(last: Snapshot, changes: Iterable[tuple[FileContents, FileContents]]) -> Snapshot | None:
+    """The next snapshot when files of gateways only, and a few, were edited and every gateway kept its name."""
+    edits: list[tuple[SourcedGateway, SourcedGateway]] = []
+    for before, after in changes:
+        keys = list(map(_gateway_key, before.gateways)), list(map(_gateway_key, after.gateways))
+        if not (before.plain and after.plain) or keys[0] != keys[1] or len(edits) > _FEW:
+            return None
+        edits += zip(before.gateways, after.gateways, strict=True) if before is not after else ()
+    gateways = list(last.gateways)
+    for old, new in edits:
+        index = next((i for i, one in enumerate(gateways) if one is old), None)
+        if index is None:  # it was one of two with the same name
+            return None
+        gateways[index] = new
+    return replace(last, gateways=tuple(gateways), edited=tuple(edits))
 
 
 def _merge(contents: Mapping[str, FileContents], problems: list[Finding]) -> Snapshot:

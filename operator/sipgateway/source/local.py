@@ -6,7 +6,7 @@ The order is that of the operator: parse, accept, name conflicts, Secrets, and t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final
@@ -50,6 +50,8 @@ class LocalResult:
         refused_objects: (namespace, name) of the refused SipGateways: what they last were good for stays.
         elsewhere: names of other switches that SipGateways are for; empty unless a switch was asked for.
         complete: whether everything could be read. If not, a gateway that is not here is not known to be unwanted.
+        edited: (before, after) of gateways, if the result differs from the one before it by these only. None: that is
+            not known.
     """
 
     gateways: tuple[EffectiveGateway, ...] = ()
@@ -59,6 +61,7 @@ class LocalResult:
     refused_objects: frozenset[tuple[str, str]] = frozenset()
     elsewhere: frozenset[str] = frozenset()
     complete: bool = True
+    edited: tuple[tuple[EffectiveGateway, EffectiveGateway], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,11 @@ def _nobody(_: str) -> None:
 
 
 def accepted(
-    snapshot: Snapshot, *, switch: str | None = None, holder: Callable[[str], tuple[str, str] | None] = _nobody
+    snapshot: Snapshot,
+    *,
+    switch: str | None = None,
+    holder: Callable[[str], tuple[str, str] | None] = _nobody,
+    before: LocalResult | None = None,
 ) -> LocalResult:
     """Judges a snapshot.
 
@@ -89,7 +96,12 @@ def accepted(
             (fact 11). None takes all, each (namespace, switch) by itself, as in a cluster.
         holder: (namespace, name) of the SipGateway that a gateway name was last loaded for: in a folder there are no
             creation times, and a second manifest of a name takes it from nobody.
+        before: the result of the snapshot before this one, with the same `switch`.
     """
+    if before is not None and snapshot.edited is not None:
+        edited = _edited(before, snapshot.edited)
+        if edited is not None:
+            return edited
     switches = {one.gateway.spec.switch for one in snapshot.gateways}
     all_mine = switch is None or switches <= {switch}
     mine = snapshot.gateways if all_mine else [one for one in snapshot.gateways if one.gateway.spec.switch == switch]
@@ -111,6 +123,32 @@ def accepted(
         else:
             result.add(one, verdict, winner)
     return result.finished(frozenset() if switch is None else frozenset(switches - {switch}))
+
+
+def _edited(before: LocalResult, edits: Iterable[tuple[SourcedGateway, SourcedGateway]]) -> LocalResult | None:
+    """The next result when each of these is as good as it was, and can concern no other: else all are judged."""
+    gateways, found = list(before.gateways), []
+    for old, new in edits:
+        was, now = _by_itself(old), _by_itself(new)
+        index = next((i for i, one in enumerate(gateways) if one is was), None)
+        if was is None or now is None or index is None or _place_among_others(old) != _place_among_others(new):
+            return None
+        gateways[index] = now
+        found.append((was, now))
+    return replace(before, gateways=tuple(gateways), edited=tuple(found))
+
+
+def _by_itself(one: SourcedGateway) -> EffectiveGateway | None:
+    """What it amounts to when it is good without a word, and names no Secret."""
+    if one.gateway.spec.username_from is not None or one.gateway.spec.password_from is not None:
+        return None
+    verdict = _verdict(one, {})
+    return None if verdict.findings else verdict.effective
+
+
+def _place_among_others(one: SourcedGateway) -> tuple[str, str, str]:
+    """What decides whether it has its name on the switch."""
+    return one.gateway.spec.switch, one.gateway.gateway_name, one.gateway.created
 
 
 class _Result:
