@@ -226,3 +226,41 @@ def test_a_last_good_version_that_somebody_broke_goes_when_its_sipgateway_is_sus
     machine.apply("g0", {"suspend": True})
     machine.settle()
     assert machine.server.find("configmaps", "sipgateway-g0") is None
+
+
+def test_a_new_operator_takes_nothing_away_for_a_config_map_that_it_has_not_verified(all_of_them: Operators) -> None:
+    machine = all_of_them
+    machine.begin(names=["x", "y"], rested=True)
+    machine.apply("g0", {"proxy": "no proxy"})
+    machine.settle()
+    machine.meddle(name="g0", how="forge", gateway="y")
+    machine.trouble(how="kill", stream="keys")
+    found = machine.server.find("configmaps", "sipgateway-g1")
+    machine.replica.look(key_of("g1"))  # g0 is older, and its ConfigMap says that it has the name
+    finish(machine, "g1")
+    machine.settle()
+    assert machine.server.find("configmaps", "sipgateway-g1") == found
+
+
+def test_when_who_looks_for_lost_keys_goes_another_one_does(all_of_them: Operators) -> None:
+    machine = all_of_them
+    machine.begin(names=["x", "y"], rested=True)
+    machine.keys(how="lose")
+    machine.settle()
+    seeker = next(iter(machine.replica.world.keys.values())).seeker
+    assert seeker is not None
+    other = "g1" if seeker.name == "g0" else "g0"
+    machine.delete(name=seeker.name)
+    machine.meddle(name=other, how="delete", gateway="x")  # nothing is left that was made with them
+    machine.settle()
+    assert machine.server.find("configmaps", f"sipgateway-{other}") is not None
+
+
+def test_nobody_loses_a_config_map_to_one_that_cannot_be_written(all_of_them: Operators) -> None:
+    machine = all_of_them
+    machine.begin(names=["x", "y"], rested=True)
+    machine.keys(how="lose")
+    machine.apply("g0", {"gatewayName": "y"})
+    machine.settle()
+    assert machine.server.find("configmaps", "sipgateway-g1") is not None
+    machine.keys(how="restore")

@@ -30,7 +30,7 @@ from sipgateway.kube.records import (
 )
 from sipgateway.kube.world import World
 from sipgateway.render import configmap
-from sipgateway.render.keys import secret_name
+from sipgateway.render.keys import FleetKeys, secret_name
 from sipgateway.render.xml import RenderError
 
 #: What a write of a ConfigMap can end with.
@@ -90,6 +90,7 @@ def _decide(world: World, record: GatewayRecord, before: ConfigMapRecord | None)
         record.verdict = Verdict(
             record.generation, ("suspended",), _errors(findings), _warnings(findings), registers, b"", failure
         )
+        world.seeks_no_more(record)
         ours = before is not None and (bool(before.owner) or not before.foreign)
         return Decision(Action.DELETE if ours else Action.NOTHING, record, None, before)
     inputs = _inputs(world, record)
@@ -108,10 +109,12 @@ def _decide(world: World, record: GatewayRecord, before: ConfigMapRecord | None)
     world.judged(record, refused=effective is None)
     if sip is None or effective is None:
         judged()
+        world.seeks_no_more(record)
         return _held(world, record, before)
     winner = _winner(world, record.name)
     if winner is not None and winner.key != record.key:
         judged(_lost(sip, winner))
+        world.seeks_no_more(record)
         return _held(world, record, before)
     fleet = record.name.fleet
     keys = world.keys.get(fleet)
@@ -211,20 +214,29 @@ def _held(world: World, record: GatewayRecord, before: ConfigMapRecord | None) -
     """A refused SipGateway keeps what it was last good for, unless the name of that belongs to another one by now."""
     if before is None or before.name is None:
         return Decision(Action.NOTHING, record, None, before)
-    winner = _winner(world, before.name)
-    if before.owner not in {"", record.uid} or (winner is not None and winner.key != record.key):
+    if before.owner not in {"", record.uid}:
         return Decision(Action.DELETE, record, None, before)
+    winner = _winner(world, before.name)
+    if winner is not None and winner.key != record.key:
+        # Without a look at the winner, or keys to write for it, nothing is taken away; both bring the next look here.
+        sure = world.is_proved(winner) and _usable_keys(world, before.name.fleet) is not None
+        return Decision(Action.DELETE if sure else Action.NOTHING, record, None, before)
     if before.digest != record.published:
         return Decision(Action.KEEP, record, None, before)
     return Decision(Action.RESEAL if _sealed_otherwise(world, before) else Action.NOTHING, record, None, before)
 
 
+def _usable_keys(world: World, fleet: FleetId) -> FleetKeys | None:
+    found = world.keys.get(fleet)
+    return None if found is None else found.keys
+
+
 def _sealed_otherwise(world: World, before: ConfigMapRecord) -> bool:
     """Whether a ConfigMap could be sealed anew with the active key. An immutable one would have to go for that."""
-    found = None if before.fleet is None else world.keys.get(before.fleet)
-    if found is None or found.keys is None or before.immutable or before.signed != found.keys.revision.key_id:
+    keys = None if before.fleet is None else _usable_keys(world, before.fleet)
+    if keys is None or before.immutable or before.signed != keys.revision.key_id:
         return False
-    return bool(set(before.seals) - {found.keys.active})
+    return bool(set(before.seals) - {keys.active})
 
 
 def _lost(sip: SipGateway, winner: GatewayRecord) -> Finding:

@@ -138,6 +138,7 @@ class World:
             self._users.setdefault(Key(record.key.namespace, secret), set()).add(record.key)
 
     def _unlink(self, record: GatewayRecord) -> None:
+        self.seeks_no_more(record)
         _discard(self.members, record.name.fleet, record.key)
         _discard(self._claims, record.name, record.key)
         for secret in record.secrets:
@@ -175,6 +176,11 @@ class World:
         """Whether the ConfigMap of a SipGateway is its own, and none that somebody changed since."""
         record, found = self.gateways.get(key), self.config_maps[key]
         return record is not None and found.owner == record.uid and record.published in {b"", found.digest}
+
+    def is_proved(self, record: GatewayRecord) -> bool:
+        """Whether a SipGateway asks for its name by what it is, or by a last good version that was looked at."""
+        found = self.config_maps.get(record.key)
+        return record.refused is not True or (found is not None and record.published == found.digest)
 
     def holders(self, name: Name) -> frozenset[Key]:
         """The SipGateways (gone ones too) whose ConfigMaps carry this gateway name now, or are about to."""
@@ -409,6 +415,14 @@ class World:
         if other is None or other.suspend or other.refused or other.name.fleet != record.name.fleet:
             return not known.uid  # nobody does any more
         return not known.uid and other is record
+
+    def seeks_no_more(self, record: GatewayRecord) -> None:
+        """A SipGateway that looked for its fleet's keys needs none any more: another one has to."""
+        fleet = record.name.fleet
+        known = self.keys.get(fleet)
+        if known is not None and known.seeker == record.key:
+            self.keys[fleet] = replace(known, seeker=None)
+            self._hint_all(self.members.get(fleet, set()) - {record.key})
 
     def concerned_by(self, fleet: FleetId) -> frozenset[Key]:
         """Whom the keys of a fleet concern: who wants to be there, and whose ConfigMaps still are."""
