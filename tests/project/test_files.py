@@ -82,7 +82,7 @@ def test_every_room_says_what_comes_in_and_what_goes_out(path: Path) -> None:
 @pytest.mark.parametrize("path", PRODUCT, ids=lambda p: str(p.relative_to(ROOT / "operator")))
 def test_no_file_of_the_product_is_longer_than_a_reader_can_hold(path: Path) -> None:
     length = len(path.read_text().splitlines())
-    assert length < 480, "a file that grows past 400 lines has become two"
+    assert length < 450, "a file that grows past 400 lines has become two"
 
 
 def test_the_package_folder_does_not_shadow_the_standard_library() -> None:

@@ -359,6 +359,11 @@ def keys_record(obj: Obj) -> tuple[FleetId, KeysRecord] | None:
         return fleet, KeysRecord(*identity, None, replace(found, field="", message=told))
 
 
+def not_since(version: str, listed: str) -> bool:
+    """Whether an object's version is not younger than a LIST: resourceVersions of one API server are in order."""
+    return int(version) <= int(listed)
+
+
 def decoded(data: object) -> dict[str, bytes]:
     """A Secret's `data`, decoded."""
     found: dict[str, bytes] = {}

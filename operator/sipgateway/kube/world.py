@@ -1,7 +1,7 @@
 """What the operator knows of the cluster, indexed for decisions. No I/O and no clock: fed by watches, asked by workers.
 
-In: objects from watches and answers of writes. Out: records, and a call of `hint` for each SipGateway whose ConfigMap
-or status could have to change. Each intake costs what the change touches, never the size of the fleet.
+In: objects from watches and answers of writes. Out: records, and a `hint` for each SipGateway whose ConfigMap or status
+could have to change, at a cost of what the change touches.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from sipgateway.kube.records import (
     config_map_record,
     gateway_record,
     keys_record,
+    not_since,
     renew,
     secret_record,
 )
@@ -41,7 +42,6 @@ class World:
 
     Attributes:
         hint: told of each SipGateway to look at again: its key, and whether its ConfigMap could have to change.
-            An empty verdict is not needed for a status.
         rival: told, instead, of each whose name another one's change concerns: no news of its own, and it can be many.
         gateways, config_maps, secrets, keys: by what they are called.
         members: the SipGateways of each fleet, by what their specs say.
@@ -121,7 +121,7 @@ class World:
         """After a whole LIST of that version: drops what it did not have, unless it is younger than the LIST."""
         self._stale.listed("gateways", namespace, version)
         for key, record in list(self.gateways.items()):
-            if record.uid not in uids and _not_since(record.version, version) and namespace in {None, key.namespace}:
+            if record.uid not in uids and not_since(record.version, version) and namespace in {None, key.namespace}:
                 self.drop_gateway(key, record.uid)
 
     def judged(self, record: GatewayRecord, *, refused: bool) -> None:
@@ -146,10 +146,7 @@ class World:
 
     def _rivals(self, name: Name, key: Key) -> None:
         for rival in self.concerned(name) - {key}:
-            if self.rival is None:
-                self.hint(rival, True)
-            else:
-                self.rival(rival)
+            (self.rival or self._news)(rival)
 
     # Names
 
@@ -281,7 +278,7 @@ class World:
         """After a whole LIST of that version: what was not in it is gone, unless we made it since."""
         self._stale.listed("config maps", namespace, version)
         for key, record in list(self.config_maps.items()):
-            if record.uid not in uids and _not_since(record.version, version) and namespace in {None, key.namespace}:
+            if record.uid not in uids and not_since(record.version, version) and namespace in {None, key.namespace}:
                 self.drop_config_map(key, record.uid, version)
 
     def has_config_maps(self, fleet: FleetId) -> bool:
@@ -356,7 +353,7 @@ class World:
     def keep_only_secrets(self, uids: frozenset[str], version: str, namespace: str | None) -> None:
         """After a whole LIST of that version: what was not in it is gone."""
         for key, secret in list(self.secrets.items()):
-            if secret.uid not in uids and _not_since(secret.version, version) and namespace in {None, key.namespace}:
+            if secret.uid not in uids and not_since(secret.version, version) and namespace in {None, key.namespace}:
                 self.drop_secret(key)
 
     # Keys
@@ -433,17 +430,15 @@ class World:
         """After a whole LIST of that version: what was not in it is gone, unless we made it since."""
         self._stale.listed("keys", namespace, version)
         for fleet, record in list(self.keys.items()):
-            if record.uid not in uids and _not_since(record.version, version) and namespace in {None, fleet.namespace}:
+            if record.uid not in uids and not_since(record.version, version) and namespace in {None, fleet.namespace}:
                 self.drop_keys(fleet, record.uid, version)
+
+    def _news(self, key: Key) -> None:
+        self.hint(key, True)
 
     def _hint_all(self, keys: Iterable[Key]) -> None:
         for key in tuple(keys):
-            self.hint(key, True)
-
-
-def _not_since(version: str, listed: str) -> bool:
-    """Whether an object's version is not younger than a LIST: resourceVersions of one API server are in order."""
-    return int(version) <= int(listed)
+            self._news(key)
 
 
 def _discard(index: dict[_K, set[_V]], key: _K, value: _V) -> None:
