@@ -92,13 +92,16 @@ class Operators(RuleBasedStateMachine):
             names = [name for obj in self.server.all("configmaps") if (name := self.verified(obj)) is not None]
             assert len(names) == len(set(names)), f"two of the same name: {sorted(names)}"
 
-    def verified(self, obj: Obj) -> tuple[str, str] | None:
-        """The fleet and the name that an agent takes a ConfigMap for; None for one that it refuses."""
+    def verified(self, obj: Obj, only: FleetKeys | None = None) -> tuple[str, str] | None:
+        """The fleet and the name that an agent takes a ConfigMap for; None for one that it refuses.
+
+        With all keys that the fleet ever had, or only these.
+        """
         labels = obj["metadata"].get("labels") or {}
         switch = labels.get("sipgateway.dev/switch", "")
         if labels.get("app.kubernetes.io/name") != "sipgateway":
             return None  # agents ask for both labels
-        for keys in reversed(self.known_keys.get(switch, [])):
+        for keys in [only] if only else reversed(self.known_keys.get(switch, [])):
             try:
                 found = configmap.verify(
                     obj.get("data") or {},
@@ -356,9 +359,8 @@ class Operators(RuleBasedStateMachine):
             assert name in wanted, f"{name} is gone, its ConfigMap is not"
             assert not wanted[name]["spec"].get("suspend"), f"{name} is suspended, its ConfigMap is there"
             keys = self.usable_keys(found["metadata"]["labels"]["sipgateway.dev/switch"])
-            if (
-                keys is not None and self.verified(found) is not None and not found.get("immutable")
-            ):  # last good ones too
+            openable = keys is not None and self.verified(found, keys) is not None
+            if keys is not None and openable and not found.get("immutable"):  # last good versions too
                 assert configmap.sealed_with(found["data"]) <= {keys.active}, name
         for name, obj in wanted.items():
             if not (obj["spec"].get("suspend") or self.cannot(key_of(name))):

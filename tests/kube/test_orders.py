@@ -264,3 +264,15 @@ def test_nobody_loses_a_config_map_to_one_that_cannot_be_written(all_of_them: Op
     machine.settle()
     assert machine.server.find("configmaps", "sipgateway-g1") is not None
     machine.keys(how="restore")
+
+
+def test_who_waits_for_a_name_is_told_when_it_stays_with_one_that_is_refused_by_now(all_of_them: Operators) -> None:
+    machine = all_of_them
+    machine.begin(names=["x", "x"], rested=True)
+    machine.meddle(name="g0", how="sipgateway.dev/switch", gateway="x")
+    machine.trouble(how="kill", stream="keys")
+    sent(machine, "g0", "PATCH")  # taken back
+    machine.apply("g0", {"proxy": "no proxy"})
+    hear(machine.replica, "gateways")
+    machine.replica.look(key_of("g1"))  # g0 is refused and has nothing yet, so g1 is next
+    finish(machine, "g0")

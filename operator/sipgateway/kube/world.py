@@ -235,6 +235,8 @@ class World:
             self._held.setdefault(record.name, set()).add(record.key)
         if (made := record.made_with) is not None:
             self._signed.setdefault(made[0], {}).setdefault(made[1], set()).add(record.key)
+        if record.name is not None and (before is None or before.name != record.name):
+            self._rivals(record.name, record.key)  # a refused one that holds a name has it before younger ones
         if before is not None:
             self._forget(before, record)
         return True
