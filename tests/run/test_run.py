@@ -140,6 +140,25 @@ def test_a_suspended_gateway_goes_and_comes_back(shared: Lab) -> None:
     (shared.source / "s.yaml").unlink()
 
 
+def test_a_version_that_the_switch_drops_leaves_the_one_before_it_and_is_an_error_of_once(shared: Lab) -> None:
+    shared.save("t", manifest("t", "1"))
+    assert shared.sipgw("run", "--once").returncode == 0
+    shared.save("t", manifest("t", "2").replace("spec:", "spec:\n  registerTransport: tls"))  # `external` has no TLS
+    started = time.monotonic()
+    for _ in range(2):  # a second process does not try it again
+        since = len(shared.control("commands"))
+        refused = shared.sipgw("run", "--once", "--output", "json")
+        assert refused.returncode == 1
+        assert b"NewVersionRefused" in refused.stdout
+        assert shared.api("sofia_gateway_data t var version") == "1"
+    assert count(shared, "killgw", since) == 0
+    assert time.monotonic() - started < 25  # it is final: nothing is waited for
+    shared.save("t", manifest("t", "3"))
+    assert shared.sipgw("run", "--once").returncode == 0
+    assert shared.api("sofia_gateway_data t var version") == "3"
+    (shared.source / "t.yaml").unlink()
+
+
 def test_a_source_that_is_gone_or_empty_takes_no_trunk_down(shared: Lab) -> None:
     shared.save("e", manifest("e", "1"))
     assert shared.sipgw("run", "--once").returncode == 0
