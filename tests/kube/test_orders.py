@@ -277,3 +277,15 @@ def test_who_waits_for_a_name_is_told_when_it_stays_with_one_that_is_refused_by_
     while (key := key_of("g1")) in machine.replica.ready():
         machine.replica.look(key)  # g0 is refused and has nothing yet, so g1 is next
     finish(machine, "g0")
+
+
+def test_a_deletion_of_ours_without_an_answer_is_no_drift(all_of_them: Operators) -> None:
+    machine = all_of_them
+    machine.begin(names=["x", "y"], rested=True)
+    machine.swap(one="g0", other="g1")
+    hear(machine.replica)
+    sent(machine, "g0", "DELETE")  # it makes room
+    machine.replica.answer(key_of("g0"), lost=True)
+    machine.swap(one="g0", other="g1")
+    machine.settle()
+    machine.only_drift_is_called_drift()

@@ -327,6 +327,10 @@ class Publisher:
             if not before.owner and not await self._is_ours(key, before.uid):
                 return Outcome()
             await self._remove(key, before.uid, before.version)
+        except ApiError as error:
+            if error.transient and (current := self.world.gateways.get(key)) is not None:
+                current.published = b""  # perhaps it was done all the same: then it is no drift
+            raise
         finally:
             self.world.make_room(key, begun=False)
         current = self.world.gateways.get(key)
