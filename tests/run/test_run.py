@@ -144,7 +144,7 @@ def test_a_version_that_the_switch_drops_leaves_the_one_before_it_and_is_an_erro
     shared.save("t", manifest("t", "1"))
     assert shared.sipgw("run", "--once").returncode == 0
     shared.save("t", manifest("t", "2").replace("spec:", "spec:\n  registerTransport: tls"))  # `external` has no TLS
-    started = time.monotonic()
+    started, since = time.monotonic(), 0
     for _ in range(2):  # a second process does not try it again
         since = len(shared.control("commands"))
         refused = shared.sipgw("run", "--once", "--output", "json")
