@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 from sipgateway.api.resolve import SecretView
 from sipgateway.cluster.client import Obj
 from sipgateway.errors import Finding
+from sipgateway.kube.index import discard
 from sipgateway.kube.records import (
     ConfigMapRecord,
     FleetId,
@@ -31,9 +31,6 @@ from sipgateway.kube.records import (
 )
 from sipgateway.kube.stale import Stale
 from sipgateway.render.keys import secret_name
-
-_K = TypeVar("_K")
-_V = TypeVar("_V")
 
 
 @dataclass(slots=True)
@@ -139,10 +136,10 @@ class World:
 
     def _unlink(self, record: GatewayRecord) -> None:
         self.seeks_no_more(record)
-        _discard(self.members, record.name.fleet, record.key)
-        _discard(self._claims, record.name, record.key)
+        discard(self.members, record.name.fleet, record.key)
+        discard(self._claims, record.name, record.key)
         for secret in record.secrets:
-            _discard(self._users, Key(record.key.namespace, secret), record.key)
+            discard(self._users, Key(record.key.namespace, secret), record.key)
 
     def _rivals(self, name: Name, key: Key) -> None:
         for rival in self.concerned(name) - {key}:
@@ -309,7 +306,7 @@ class World:
 
     def unreserve(self, name: Name, key: Key) -> None:
         """The write is over: the name is free again, unless a ConfigMap carries it."""
-        _discard(self._reserved, name, key)
+        discard(self._reserved, name, key)
         if key not in self._held.get(name, ()):
             self._released(name, key)
 
@@ -317,12 +314,12 @@ class World:
         """What a ConfigMap was is not so any more."""
         name = before.name
         if name is not None and (now is None or now.name != name):
-            _discard(self._held, name, before.key)
+            discard(self._held, name, before.key)
             self._released(name, before.key)
         made = before.made_with
         if made is not None and (now is None or now.made_with != made):
             fleet, key_id = made
-            _discard(self._signed[fleet], key_id, before.key)
+            discard(self._signed[fleet], key_id, before.key)
             if not self._signed[fleet]:
                 del self._signed[fleet]
                 self._hint_all(self.members.get(fleet, ()))  # keys may be made now
@@ -441,11 +438,3 @@ class World:
     def _hint_all(self, keys: Iterable[Key]) -> None:
         for key in tuple(keys):
             self._news(key)
-
-
-def _discard(index: dict[_K, set[_V]], key: _K, value: _V) -> None:
-    found = index.get(key)
-    if found is not None:
-        found.discard(value)
-        if not found:
-            del index[key]
