@@ -101,20 +101,31 @@ class Program:
         self.wait_ready()
 
     def launch(self) -> None:
-        """Starts it without waiting."""
+        """Starts it and waits no longer than until it is on its leash."""
         if self.runs:
             raise RuntimeError(f"{self.name} runs already")
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError("start programs in the main thread: they end with the thread that started them")
-        leash = [sys.executable, "-I", "-S", str(LEASH), str(os.getpid())]
         environment = {**(clean_environment() if self._environment is None else self._environment)}
         # The marks that find what a test leaves behind are set after the environment was made.
         environment |= {k: os.environ[k] for k in ("SIPGW_TEST_SESSION", "PYTEST_CURRENT_TEST") if k in os.environ}
         self._paused = False
+        on_leash, pipe = os.pipe()
+        leash = [sys.executable, "-I", "-S", str(LEASH), str(os.getpid()), str(pipe)]
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [*leash, *self.command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment
-            )
+            try:
+                self._process = subprocess.Popen(
+                    [*leash, *self.command],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env=environment,
+                    pass_fds=(pipe,),
+                )
+            finally:
+                os.close(pipe)
+        os.read(on_leash, 1)  # its end; a program that is paused before would outlive us
+        os.close(on_leash)
 
     def wait_ready(self, seconds: float | None = None) -> None:
         """Waits until it is ready.
@@ -168,8 +179,6 @@ class Program:
     def pause(self) -> None:
         """Stops it where it stands (SIGSTOP): connections stay open, nothing is answered."""
         process = self._running()
-        # One that is stopped before it is on its leash would outlive us.
-        wait_until(lambda: not self.runs or not _on_the_way(process.pid), 10, lambda: f"{self.name} does not start")
         process.send_signal(signal.SIGSTOP)
         wait_until(lambda: _state(process.pid) in "TtZX", 5, lambda: f"{self.name} cannot be paused", every=0.001)
         self._paused = True
@@ -206,12 +215,6 @@ class Program:
     def _status(self, field: str) -> int:
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(next(line.split()[1] for line in status.splitlines() if line.startswith(f"{field}:")))
-
-
-def _on_the_way(pid: int) -> bool:
-    """Whether the process is still the leash, or not even that."""
-    command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    return os.fsencode(LEASH) in command or command == [sys.executable.encode()]
 
 
 def _state(pid: int) -> str:

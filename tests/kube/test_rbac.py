@@ -114,13 +114,20 @@ def test_without_any_one_of_its_rights_the_operator_fails_at_something(start_lab
     whole.wait_config_map("relabel", seconds=60)
     whole.wait_event("plain", "Accepted", seconds=60)
     whole.wait_condition("foreign", "Programmed", "False", "ConfigMapNotWritten", seconds=60)
-    step()
-    whole.wait_config_map("plain", lambda found: "example.net" in found["data"]["gateway.xml"])
-    whole.wait_gone("orphan")
     namespaces = {lab.namespace: right for right, lab in labs.items()}
 
     def found() -> dict[str, set[Right]]:
         return refused(whole, {whole.namespace, *namespaces})
+
+    def before_orphan() -> list[str]:
+        """Where nothing was refused yet, and nothing is there that an orphan could leave behind."""
+        seen = found()
+        return [str(right) for right, lab in labs.items() if not seen[lab.namespace] and not lab.config_map("orphan")]
+
+    wait_until(lambda: not before_orphan(), 60, lambda: f"neither done nor refused without {before_orphan()}")
+    step()
+    whole.wait_config_map("plain", lambda found: "example.net" in found["data"]["gateway.xml"])
+    whole.wait_gone("orphan")
 
     def unseen() -> list[str]:
         seen = found()
