@@ -93,12 +93,16 @@ def _decide(world: World, record: GatewayRecord, before: ConfigMapRecord | None)
         world.seeks_no_more(record)
         ours = before is not None and (bool(before.owner) or not before.foreign)
         return Decision(Action.DELETE if ours else Action.NOTHING, record, None, before)
+    accepted = None
+    if record.refused is None:  # who wins the name depends on it
+        accepted = _accepted(world, record)
+        world.judged(record, refused=accepted[1] is None)
     inputs = _inputs(world, record)
     if verdict is not None and verdict.inputs == inputs and _settled(verdict, before):
         if verdict.generation != record.generation or verdict.failure is not None:
             record.verdict = replace(verdict, generation=record.generation, failure=None)
         return Decision(Action.NOTHING, record, None, before)
-    sip, effective, findings = _accepted(world, record)
+    sip, effective, findings = accepted or _accepted(world, record)
     refusals, warnings = _errors(findings), _warnings(findings)
     failed = None if verdict is None else verdict.failure
 
