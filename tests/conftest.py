@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from tests import profiles
@@ -19,6 +21,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     profiles.load()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background; what tests start shall be interruptible
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     golden_files = config.stash[_GOLDEN_FILES] = GoldenFiles(config)
     config.pluginmanager.register(golden_files)
     config.pluginmanager.register(controlplane)

@@ -36,9 +36,13 @@ def locked(kind: str) -> dict[str, str]:
 def wanted(*groups: str) -> list[Requirement]:
     """The project's dependencies and those of some of its groups, included groups too."""
     requirements = list(PROJECT["project"]["dependencies"])
-    for group in groups:
-        for entry in PROJECT["dependency-groups"][group]:
-            requirements += [entry] if isinstance(entry, str) else PROJECT["dependency-groups"][entry["include-group"]]
+    entries = [entry for group in groups for entry in PROJECT["dependency-groups"][group]]
+    while entries:
+        entry = entries.pop()
+        if isinstance(entry, str):
+            requirements.append(entry)
+        else:
+            entries += PROJECT["dependency-groups"][entry["include-group"]]
     return [Requirement(r) for r in requirements]
 
 
