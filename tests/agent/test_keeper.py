@@ -399,6 +399,23 @@ async def test_a_change_made_while_the_switch_was_away_is_loaded_by_its_start_an
 
 
 @asynchronous
+async def test_a_file_that_is_damaged_while_the_switch_is_away_is_right_before_it_comes_back(tmp_path: Path) -> None:
+    async with bench(tmp_path) as one:
+        await one.start()
+        a, b = one.gateway("a"), one.gateway("b")
+        await one.settle(a, b)
+        right = one.files()
+        await one.only_simulated().control.answer({"do": "drop", "refuse": True})
+        await one.until(lambda: not one.keeper.connected)
+        await one.keeper.write_files()
+        one.path(a).write_bytes(b'<include>\n<gateway name="')
+        one.path(b).unlink()
+        async with asyncio.timeout(5):
+            while one.files() != right:
+                await one.keeper.write_files()  # as the link calls it between its tries
+
+
+@asynchronous
 async def test_a_profile_that_is_not_there_holds_up_nobody_else(tmp_path: Path) -> None:
     async with bench(tmp_path) as one:
         await one.start()

@@ -38,6 +38,11 @@ def replacement(name: str) -> Step:
     return Step(Kind.REPLACE, name, "external", True, "r2", True, True, "changed")
 
 
+def moving(name: str, *, registers: bool = True) -> Step:
+    why = "it moves from profile external to internal"
+    return Step(Kind.REPLACE, name, "internal", True, "r2", registers, registers, why, moves=True)
+
+
 def working(*names: str) -> SwitchView:
     view = SwitchView()
     for name in names:
@@ -129,6 +134,48 @@ def test_a_turn_lasts_until_the_replaced_gateway_is_registered_or_failed_by_itse
     look(gate, now=1.0, view=view)
     assert pods.asked == (False, not ended)
     assert ("a" in gate.begun) is not ended
+
+
+@pytest.mark.parametrize("step", [replacement("a"), moving("a")])
+def test_a_turn_does_not_end_with_the_200_but_with_the_tick_that_brings_it_up(step: Step) -> None:
+    pods = Pods(ours=True)
+    gate = Gate(turn=pods)
+    view = working("a")
+    look(gate, now=0.0, view=view, **{"moves" if step.moves else "timed": [step]})
+    known = Registration().event("TRYING", up=False, status=None, phrase="", now=1.0)
+    view.registrations["a"] = known = known.event("REGISTER", up=False, status=200, phrase="OK", now=1.1)
+    look(gate, now=1.2, view=view)
+    assert pods.asked == (False, True)
+    view.registrations["a"] = known.event("REGED", up=True, status=None, phrase="", now=2.0)
+    look(gate, now=2.1, view=view)
+    assert pods.asked == (False, False)
+
+
+def test_a_move_waits_for_our_turn_though_it_does_not_register() -> None:
+    pods = Pods()
+    gate = Gate(turn=pods)
+    view = SwitchView()
+    view.rows["a"] = [("external", "NOREG")]
+    move = moving("a", registers=False)
+    assert look(gate, now=0.0, view=view, moves=[move]) == frozenset()
+    pods.ours = True
+    assert look(gate, now=1.0, view=view, moves=[move]) == {"a"}
+    view.rows.pop("a")
+    look(gate, now=2.0, view=view)
+    assert pods.asked == (False, True)
+    view.rows["a"] = [("internal", "NOREG")]
+    view.registrations["a"] = Registration().seen("NOREG", 3.0)
+    look(gate, now=3.0, view=view)
+    assert pods.asked == (False, False)
+
+
+def test_a_move_of_a_gateway_that_does_not_work_waits_for_nobody() -> None:
+    gate = Gate(turn=Pods())
+    view = SwitchView()
+    view.rows["a"] = [("external", "FAIL_WAIT")]
+    view.registrations["a"] = Registration().event("FAILED", up=False, status=403, phrase="Forbidden", now=0.0)
+    assert look(gate, now=0.0, view=view, moves=[moving("a")]) == {"a"}
+    assert gate.begun == {}
 
 
 def test_a_gateway_that_comes_to_no_end_does_not_keep_the_turn_for_ever() -> None:

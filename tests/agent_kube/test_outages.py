@@ -53,6 +53,9 @@ def test_a_switch_that_restarts_is_proved_anew_and_loses_no_gateway(bare: Bare, 
     pod.wait(lambda: pod.report["switch"]["reachable"] is False, "its end is not reported")
     newer = bare.publish(outbound("beta"))
     pod.wait(lambda: any("sipgw-beta" in path for path in pod.files()), "no file while the switch is down")
+    right = pod.files()
+    next(pod.conf.rglob("sipgw-acme.xml")).write_bytes(b"<include>")
+    pod.wait(lambda: pod.files() == right, "damaged while the switch is down, and left so")
     pod.simulator.start()
     pod.wait(lambda: pod.revision("acme") == revision and pod.revision("beta") == newer, "not loaded")
     assert [text for text in changes(pod) if "killgw" in text] == []

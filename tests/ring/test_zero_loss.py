@@ -155,6 +155,7 @@ def test_a_move_to_another_profile_loses_no_binding(fleet: Fleet) -> None:
         waves.wait_replaced(before)
         waves.assert_no_binding_is_lost()
     waves.assert_nothing_else_happened()
+    waves.assert_never_in_both_pods_at_once()
 
 
 def test_what_does_not_register_is_replaced_within_ten_milliseconds(fleet: Fleet) -> None:

@@ -19,6 +19,9 @@ from sipgateway.errors import Finding, StorageError
 #: Seconds between tries of files that could not be written; a hint tries at once.
 STORAGE_RETRY = 2.0
 
+#: The most of its time that looking at files may take while there is no switch.
+_SHARE = 0.02
+
 
 @dataclass(slots=True)
 class Filing:
@@ -38,6 +41,8 @@ class Filing:
     trouble: Finding | None = None
     unasked: set[str] = field(default_factory=set)
     _ahead_of: Desired | None = None
+    _look_at: float = 0.0
+    _one: asyncio.Lock = field(default_factory=asyncio.Lock)  # what is wanted may change while the switch comes back
 
     async def sync(
         self,
@@ -66,16 +71,21 @@ class Filing:
         )
 
     async def ahead(self, desired: Desired, taken: AbstractSet[str]) -> None:
-        """Writes everything for a switch that is not there yet, once for what is wanted now."""
-        if self._ahead_of is desired and self.trouble is None:
+        """Writes everything for a switch that is not there yet; when it is called again, what was damaged meanwhile."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        if self._ahead_of is desired and self.trouble is None and began < self._look_at:
             return
         self._ahead_of = desired
         try:
-            kept = await asyncio.to_thread(self.store.elsewhere, desired)
+            async with self._one:
+                self.store.forget()
+                kept = await asyncio.to_thread(self.store.elsewhere, desired)
         except StorageError as error:
             self.failed(error)
             return
         self.unasked |= await self._sync(desired, None, kept | taken, frozenset(), frozenset())
+        self._look_at = loop.time() + (loop.time() - began) / _SHARE
 
     def connected(self) -> None:
         """There is a switch: what was written ahead is to be looked at again when it is gone."""
@@ -100,15 +110,16 @@ class Filing:
         unwelcome: AbstractSet[str],
     ) -> set[str]:
         try:
-            new = await asyncio.to_thread(
-                self.store.sync,
-                desired,
-                names,
-                kept=kept,
-                leaving=leaving,
-                withdrawn=self.last_good.withdrawn | unwelcome,
-                dropped=self.last_good.dropped,
-            )
+            async with self._one:
+                new = await asyncio.to_thread(
+                    self.store.sync,
+                    desired,
+                    names,
+                    kept=kept,
+                    leaving=leaving,
+                    withdrawn=self.last_good.withdrawn | unwelcome,
+                    dropped=self.last_good.dropped,
+                )
         except StorageError as error:
             self.failed(error)
             return set()

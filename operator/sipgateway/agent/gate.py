@@ -19,8 +19,9 @@ from sipgateway.reconcile.registration import Registration, Verdict
 #: Seconds for which REGISTERs are counted together.
 _WINDOW = 1.0
 
-#: Seconds after which a replaced gateway that comes to no end does not keep the turn any more.
-_PATIENCE = 90.0
+#: Seconds after which a replaced gateway that comes to no end does not keep the turn any more: a REGISTER without an
+#: answer has failed after 32 (64 times T1, RFC 3261 section 17.1.2.2).
+_PATIENCE = 45.0
 
 #: Seconds between looks at replaced gateways that no event asked for.
 _LOOK = 0.5
@@ -81,7 +82,7 @@ class Gate:
             registrar: the registrar of a gateway.
             now: seconds of the event loop's clock.
         """
-        disruptive = [*(s for s in timed if _works(view, s)), *(s for s in moves if s.registers or s.registered)]
+        disruptive = [s for s in (*timed, *moves) if _works(view, s)]
         ours = self.turn is None or self.turn.ours
         self.waiting = frozenset() if ours else frozenset(s.name for s in disruptive)
         if self.turn is not None:
@@ -91,19 +92,17 @@ class Gate:
     def sent(self, steps: Iterable[Step], *, view: SwitchView, registrar: Callable[[str], str], now: float) -> None:
         """These go out now."""
         for step in steps:
-            if not step.registers:
-                continue
-            host = registrar(step.name)
-            start, count = self._window(host, now)
-            self._windows[host] = (start, count + 1)
-            if self.turn is not None and (step.moves or (step.timed and _works(view, step))):
+            if self.turn is not None and (step.moves or step.timed) and _works(view, step):
                 self.begun[step.name] = now
+            if step.registers:
+                host = registrar(step.name)
+                start, count = self._window(host, now)
+                self._windows[host] = (start, count + 1)
 
     def end(self, view: SwitchView, settling: Settling, wanted: Callable[[str], bool], now: float) -> None:
-        """Forgets gateways that are registered again, or failed on their own account, or are not waited for."""
+        """Forgets gateways that are UP again, or failed on their own account, or are not waited for."""
         for name, since in list(self.begun.items()):
-            verdict = view.registrations.get(name, Registration()).verdict
-            coming = view.marked(name) or name in settling or name not in view.rows or verdict is Verdict.PENDING
+            coming = view.marked(name) or name in settling or name not in view.rows or _is_coming(view, name)
             if not (coming and wanted(name)) or now - since > _PATIENCE:
                 del self.begun[name]
         for host in [h for h, (start, _) in self._windows.items() if now - start >= _WINDOW]:
@@ -128,6 +127,12 @@ class Gate:
     def _window(self, host: str, now: float) -> tuple[float, int]:
         start, count = self._windows.get(host, (now, 0))
         return (start, count) if now - start < _WINDOW else (now, 0)
+
+
+def _is_coming(view: SwitchView, name: str) -> bool:
+    """Whether it neither serves nor has failed: a 200 alone lets no call out (fact 15)."""
+    found = view.registrations.get(name, Registration())
+    return found.verdict is Verdict.PENDING or (found.verdict is Verdict.REGISTERED and not found.serving)
 
 
 def _works(view: SwitchView, step: Step) -> bool:

@@ -152,12 +152,13 @@ class Keeper:
         await self._recover()
         self.view = SwitchView(ticks=self.view.ticks, answers=self.view.answers)
         self._aim = Aim()
-        self.gate.begun.clear()
         self._moves = Moves()
         self._all = True
         executor = Executor(client, self.view)
         await client.subscribe(EVENTS)
         start = await executor.read_everything()
+        if self._start != start:
+            self.gate.begun.clear()  # nothing of what was begun comes to its end any more
         if self._start not in {None, start}:
             self._try_again(tuple(self.last_good.refusals))  # a switch that was started anew may have what it needs
         self._start = start

@@ -23,6 +23,9 @@ _log = logging.getLogger(__name__)
 #: Seconds after which no more replacements are begun in one turn, so that a pod with many lets the others come.
 LONGEST = 30.0
 
+#: Seconds after which a turn ends though something that was begun did not: a switch that died would keep it for ever.
+MOST = LONGEST + 60.0
+
 #: Seconds between looks while another pod has its turn, and before one that gave it back asks again.
 _LOOK = 0.5
 _AFTER_YOU = 3.0
@@ -118,10 +121,11 @@ class FleetTurn:
         """Our turn, until everything that was begun has ended."""
         self.taken += 1
         self._lease, self._until = lease, _now() + LONGEST
+        end = _now() + MOST
         self.hint()
         keeping = asyncio.create_task(lease.keep())
         try:
-            while not keeping.done() and (self._begun or (self._to_begin and _now() < self._until)):
+            while not keeping.done() and ((self._begun and _now() < end) or (self._to_begin and _now() < self._until)):
                 self._news.clear()
                 news = asyncio.create_task(self._news.wait())
                 await asyncio.wait({keeping, news}, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)

@@ -152,6 +152,7 @@ class SwitchView:
 
     def registers_anew(self, name: str, now: float) -> None:
         """A `register` was sent to it: a failure that it came from, its predecessor's perhaps (17a), is over."""
+        self._said = None
         if self.registrations.get(name, Registration()).verdict is not Verdict.REGISTERED:
             self.registrations[name] = Registration().seen("UNREGED", now)
 

@@ -83,6 +83,11 @@ class Registration:
             return Verdict.REGISTERED  # an ordinary refresh passes UNREGED and TRYING (fact 36)
         return Verdict.PENDING
 
+    @property
+    def serving(self) -> bool:
+        """Whether calls go out through it, as far as was said: UP comes up to a tick after the 200 (facts 15, 21)."""
+        return self.state in {"REGED", "NOREG"} if self.up is None else self.up
+
     def event(self, state: str, *, up: bool | None, status: int | None, phrase: str, now: float) -> Registration:
         """After a `gateway_state` event (fact 22). FAIL_WAIT carries no status, the FAILED before it does (36)."""
         news = status is not None and status >= 200
