@@ -12,14 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sipgateway.agent.switch_report import Facts, status
+from sipgateway.agent import executor, refusal
+from sipgateway.agent.switch_report import CONFIG_MAP_REFUSED, LOADING, Facts, status
 from sipgateway.agent.view import SwitchView
 from sipgateway.api import limits
+from sipgateway.api.conditions import FROM_AGENTS
 from sipgateway.api.crd_switch import switch_status_schema
 from sipgateway.api.switch import parse_switch
 from sipgateway.errors import Finding
-from sipgateway.reconcile.plan import Problem, ProblemKind
-from sipgateway.reconcile.registration import Registration
+from sipgateway.reconcile.plan import Kind, Problem, ProblemKind, Step
+from sipgateway.reconcile.registration import ADVICE, Registration, Verdict
 from sipgateway.reconcile.state import Wanted
 from tests.golden import Golden
 
@@ -175,10 +177,42 @@ def test_more_words_than_fit_are_put_together_and_every_name_stays() -> None:
     assert {p["reason"] for p in said["problems"]} == {"CredentialsRefused"}
 
 
+def test_more_bytes_than_etcd_takes_are_put_together_and_every_name_stays() -> None:
+    names = [f"g{n:05d}-".ljust(128, "x") for n in range(10_000)]
+    failures = {
+        n: Finding("NotLoaded", "", "\N{TELEPHONE SIGN}<" * 500 + str(i % 400), "") for i, n in enumerate(names)
+    }
+    said = valid(status(facts(*map(wanted, names), failures=failures)))
+    assert len(json.dumps(said)) < 1_500_000
+    assert [n for p in said["problems"] for n in p["gateways"]] == names
+    assert said["switch"]["reachable"] is True
+
+
+def test_where_the_names_alone_are_more_than_etcd_takes_nothing_is_said_to_be_well() -> None:
+    names = [f"g{n:05d}-".ljust(255, "x") for n in range(10_000)]
+    failures = {n: Finding("NotLoaded", "", "It did not load.", "") for n in names[:9000]}
+    said = valid(status(facts(*map(wanted, names), failures=failures)))
+    assert (said["problems"], said["switch"]["reachable"]) == ([], False)
+    assert said["switch"]["reason"] == "ReportTooLarge"
+    assert "9000 gateways" in said["switch"]["message"]
+    assert said["counts"]["loaded"] == 10_000
+    assert parse_switch({"metadata": {"name": "fs-0"}, "status": said}).reachable is False
+
+
 @pytest.mark.parametrize("code", ["bad word", "", "lower", "X" * 65, "Ünicode"])
 def test_a_code_that_is_no_word_is_none_that_the_api_server_would_refuse(code: str) -> None:
     said = status(facts(wanted("a"), failures={"a": Finding(code, "", "m", "")}))
     assert problems(said) == [("Programmed", "ProblemOnSwitch", 0, ["a"])]
+
+
+def test_every_word_that_an_agent_says_of_a_gateway_has_its_row_in_the_table() -> None:
+    step = Step(Kind.REPLACE, "a", "external", True, "r", True, True, "changed")
+    said = [executor.profile_not_running(step), executor.switch_config_broken(executor.Reload("unexpected tag", 3))]
+    said += [executor._not_loaded(step), executor._other_revision(step), executor._still_there(step)]
+    said += [refusal.new_version_refused("a", said[0]), refusal.file_breaks_switch("a", "unexpected tag", kept=True)]
+    words = {finding.code for finding in said} | set(ProblemKind) | set(ADVICE) | {"DiskFull", "FileAccess"}
+    words |= {"FolderIsLink", Verdict.PENDING, CONFIG_MAP_REFUSED, LOADING}
+    assert {reason.word for reason in FROM_AGENTS} == words
 
 
 NAMES = st.from_regex(r"[A-Za-z0-9_.\-]{1,12}", fullmatch=True)

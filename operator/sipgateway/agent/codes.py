@@ -27,3 +27,11 @@ SWITCH_NOT_ASKED = Code(
     "What the switch has is not known.",
     "Wait: it goes on by itself.",
 )
+REPORT_TOO_LARGE = Code(
+    "ReportTooLarge",
+    "More gateways are not as they should be than one SipSwitch can name.",
+    "Names are never left out silently: as long as it is so, the pod counts as not reached, and all its gateways are "
+    "Unknown instead of some of them well by mistake. The switch is kept as always.",
+    "The agent's log and metrics say what is wrong; mend the cause that most of them share. Shorter gateway names "
+    "make room: 10,000 names of 128 characters fit.",
+)

@@ -1,18 +1,20 @@
 """The SipSwitch of one pod: what the keeper and the source know, as the status that the operator reads.
 
 In: `Facts`. Out: the status as JSON, the same for the same facts, in a stable order. No I/O, no clock. Names of
-gateways are never cut off; words are, and where there are more groups of problems than fit, groups of one reason are
-put together.
+gateways are never cut off; words are, and where there is more than fits, groups of one reason are put together. Where
+the names alone do not fit, nothing is told of the pod's gateways but that it is so.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from sipgateway.agent.codes import REPORT_TOO_LARGE
 from sipgateway.agent.view import SwitchView
 from sipgateway.api import limits
 from sipgateway.errors import Finding
@@ -98,6 +100,11 @@ def status(facts: Facts) -> dict[str, Any]:
         counts["registering" if verdict in {Verdict.PENDING, *_FINE} else "failed"] += 1
         if name not in troubled:  # what is not loaded as wanted counts as not registered anyway
             groups.setdefault(_registered(found), []).append(name)
+    problems = _listed(groups)
+    unreachable = facts.unreachable
+    if problems is None:
+        names = sum(map(len, groups.values()))
+        unreachable = unreachable or REPORT_TOO_LARGE.finding("", f"{names} gateways are not as they should be.")
     foreign = sum(1 for name in loaded if name not in facts.ours)
     ghosts = sum(1 for n, have in loaded.items() if n in facts.ours and (have.ghost or n not in facts.wanted))
     return {
@@ -106,7 +113,7 @@ def status(facts: Facts) -> dict[str, Any]:
         "phase": facts.phase,
         "observedResourceVersion": str(facts.observed),
         "sealKeys": sorted(facts.seal_keys)[: limits.MAX_SEAL_KEYS],
-        "switch": _reach(facts.unreachable),
+        "switch": _reach(unreachable),
         "counts": {
             "wanted": len(facts.wanted.keys() | facts.refused.keys()),
             "loaded": len(proved),
@@ -114,7 +121,7 @@ def status(facts: Facts) -> dict[str, Any]:
             "foreign": foreign,
             "ghosts": ghosts,
         },
-        "problems": _listed(groups),
+        "problems": problems or [],
     }
 
 
@@ -146,14 +153,18 @@ def _reach(unreachable: Finding | None) -> dict[str, Any]:
     return {"reachable": False, "reason": _word(unreachable.code), "message": words}
 
 
-def _listed(groups: Mapping[Group, list[str]]) -> list[dict[str, Any]]:
+def _listed(groups: Mapping[Group, list[str]]) -> list[dict[str, Any]] | None:
+    """The problems; None when their gateways' names are more than an object takes."""
     found = dict(groups)
-    if len(found) > limits.MAX_PROBLEMS // 2:  # the other half is for long lists, which are continued in a second entry
+    # Half of the entries are for long lists, which are continued in a second one.
+    if len(found) > limits.MAX_PROBLEMS // 2 or _bytes(found) > limits.MAX_PROBLEM_BYTES:
         found = {}
         for group, names in groups.items():
             found.setdefault(group._replace(code=0, message="Several answers; each switch's log has them."), []).extend(
                 names
             )
+        if _bytes(found) > limits.MAX_PROBLEM_BYTES:
+            return None
     entries: list[dict[str, Any]] = []
     for group in sorted(found):
         names = sorted(found[group])
@@ -168,6 +179,16 @@ def _listed(groups: Mapping[Group, list[str]]) -> list[dict[str, Any]]:
             for start in range(0, len(names), limits.MAX_PROBLEM_GATEWAYS)
         ]
     return entries
+
+
+def _bytes(groups: Mapping[Group, list[str]]) -> int:
+    """About how much these take in etcd, never less: Go writes `<`, `>` and `&` as six characters."""
+    size = 0
+    for group, names in groups.items():
+        words = json.dumps(group.message)
+        entries = len(names) // limits.MAX_PROBLEM_GATEWAYS + 1
+        size += entries * (len(words) + 5 * sum(map(words.count, "<>&")) + 256) + sum(map(len, names)) + 3 * len(names)
+    return size
 
 
 def _neutral(text: str, name: str) -> str:

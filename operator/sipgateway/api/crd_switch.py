@@ -4,8 +4,8 @@ In: nothing but the names and limits. Out: a plain mapping in the order of the f
 
 There is no `spec`: nobody wants anything of a SipSwitch. There are no rules across fields: a status that was refused
 for one odd word would be a pod that fell silent, and silence is worse news than any status. The lists are atomic, so
-that `managedFields` does not repeat the name of every gateway. etcd takes 1.5 MB in one object: 10,000 names of 128
-characters fit.
+that `managedFields` does not repeat the name of every gateway. etcd takes 1.5 MiB in one object: 10,000 names of 128
+characters fit; what an agent does when more are wrong than fit stands in docs/agent.md.
 """
 
 from __future__ import annotations

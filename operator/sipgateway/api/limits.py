@@ -38,5 +38,7 @@ MAX_AGENT_VERSION = 64
 MAX_SEAL_KEYS = 16
 MAX_PROBLEMS = 1024
 MAX_PROBLEM_GATEWAYS = 20_000
+#: Bytes of all problems together: etcd takes 1.5 MiB in one request, and the object is more than these.
+MAX_PROBLEM_BYTES = 1_400_000
 MAX_REASON = 64
 MAX_MESSAGE = 1024

@@ -157,6 +157,28 @@ OTHER_VERSION_LOADED = Reason(
     "Look for a second definition of this gateway in the switch's own XML and remove it.",
     stalled=True,
 )
+NEW_VERSION_REFUSED = Reason(
+    "NewVersionRefused",
+    _P,
+    Status.FALSE,
+    "The switch read the new version and did not load it, so the version before it was put back and goes on serving.",
+    f"The message has what the agent found; the switch's log names a gateway that it drops. {_SEE_LOG}",
+    "Change the gateway, or make the switch able to take it (for tls the profile needs TLS). It is tried again when "
+    "the gateway changes, when its profile or the switch starts anew, and by itself after ten minutes, then more "
+    "rarely, because each try takes the working trunk down.",
+    stalled=True,
+)
+FILE_BREAKS_SWITCH = Reason(
+    "FileBreaksSwitch",
+    _P,
+    Status.FALSE,
+    "The switch cannot read its configuration with the file of this version in it, so the file was taken away: "
+    "everything else loads, and what the switch had of this gateway stays, or the version before is put back.",
+    f"The message has the switch's words; {_SEE_LOG}",
+    "Change the gateway, and report it: each file is read by a model of the switch's reader before, so this is a "
+    "defect of sipgateway. Switches that differ in their FreeSWITCH version may differ in it.",
+    stalled=True,
+)
 GHOST = Reason(
     "Ghost",
     _P,
@@ -252,6 +274,14 @@ FILE_ACCESS = Reason(
     "The gateway's file cannot be written.",
     _SEE_SWITCH,
     "Check the volume of the switch's configuration and fsGroup; it is tried again by itself.",
+)
+FOLDER_IS_LINK = Reason(
+    "FolderIsLink",
+    _P,
+    Status.FALSE,
+    "The gateway's file is not written: a folder on its way is a link, and what that points to is not ours.",
+    "The message names the link.",
+    "Give the agent the real folder with --conf, --profile-path or --directory-path; it is tried again by itself.",
 )
 REFUSED = Reason(
     "Refused",
