@@ -139,7 +139,8 @@ class Agent:
         runs = await self._switch_runs()
         limit = min(_GRACE, self.options.boot_timeout) if runs else self.options.boot_timeout
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.source.synced(), limit)
+            async with asyncio.timeout(limit):
+                await self.source.synced()
         if not self.source.is_synced:
             _log.warning("the API server did not answer in time; starting with what is on the disk")
         self._restore()

@@ -100,7 +100,8 @@ class ClusterSource:
             pause = min(pause * 2, _KEYS_MOST) if unknown else _KEYS_LEAST
             wait = KEYS_EVERY if self._keys_known.is_set() else _KEYS_LEAST
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._keys_wanted.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._keys_wanted.wait()
 
     async def _read_keys(self) -> bool:
         """Reads the keys; returns whether they are others than before. Those that were read once stay in use."""

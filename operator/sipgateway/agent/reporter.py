@@ -89,7 +89,8 @@ class Reporter:
         while True:
             pause = self.heartbeat * self._random.uniform(0.8, 1.0)  # so that a fleet's pods do not write all at once
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), max(self._said_at + pause - _now(), 0.0))
+                async with asyncio.timeout(max(self._said_at + pause - _now(), 0.0)):
+                    await self._news.wait()
             await asyncio.sleep(self._bucket.wait(_now()))
             self._news.clear()
             status = self.status()

@@ -103,7 +103,8 @@ class Seeker:
             times = [at for at, _ in self._due.values()]
             wait = min([*times, _now() + _KIND_EVERY]) - _now()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), max(wait, 0.05))
+                async with asyncio.timeout(max(wait, 0.05)):
+                    await self._news.wait()
 
     async def _worth_asking(self, many: int) -> bool:
         """Whether the CRD is there: without it no question about thousands of SipGateways has an answer."""

@@ -13,7 +13,15 @@ from pathlib import Path
 from sipgateway.agent.files import ConfFolder
 from sipgateway.api.names import DEFAULT_SWITCH
 from sipgateway.cli.operator import host_port
-from sipgateway.cli.options import DEFAULT_PASSWORD, add_conf, add_esl, esl_of, layout_of, usage
+from sipgateway.cli.options import (
+    DEFAULT_PASSWORD,
+    add_conf,
+    add_esl,
+    add_register_rate,
+    esl_of,
+    layout_of,
+    usage,
+)
 
 HELP = (
     "Runs beside a FreeSWITCH in its pod. Takes the fleet's ConfigMaps, writes the gateway files, has the switch load "
@@ -54,13 +62,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="start with what is on the disk when the API server does not answer for so long (default: 60)",
     )
-    parser.add_argument(
-        "--register-rate",
-        type=int,
-        default=20,
-        metavar="N",
-        help="gateways that begin to register in one second at one registrar; 0: no limit (default: 20)",
-    )
+    add_register_rate(parser)
     parser.add_argument("--kubeconfig", metavar="FILE", help="default: the pod's ServiceAccount")
     parser.add_argument(
         "--token-folder",

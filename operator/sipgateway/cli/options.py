@@ -79,6 +79,17 @@ def add_esl(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_register_rate(parser: argparse.ArgumentParser) -> None:
+    """`--register-rate`."""
+    parser.add_argument(
+        "--register-rate",
+        type=int,
+        default=20,
+        metavar="N",
+        help="gateways that begin to register in one second at one registrar; 0: no limit (default: 20)",
+    )
+
+
 def layout_of(args: argparse.Namespace) -> Layout:
     """The layout that the arguments ask for.
 

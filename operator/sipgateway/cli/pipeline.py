@@ -17,6 +17,7 @@ from sipgateway.api.codes.together import CONTACT_MAY_BE_POD_ADDRESS
 from sipgateway.api.gateway import Gateway
 from sipgateway.cli.owners import Owners
 from sipgateway.errors import Finding, InputError, Severity
+from sipgateway.reconcile.registrar import registrar_of
 from sipgateway.reconcile.state import Wanted
 from sipgateway.render.layout import Layout, file_name, relative_path
 from sipgateway.render.proof import prove
@@ -211,7 +212,8 @@ class Pipeline:
         data = render(gateway, mark)
         prove(gateway, mark, data)
         path = relative_path(gateway, self.layout)
-        return Wanted(gateway.name, gateway.target.profile, mark, gateway.registers, path), data
+        registrar = registrar_of(gateway)
+        return Wanted(gateway.name, gateway.target.profile, mark, gateway.registers, path, registrar), data
 
 
 def _empty(source: Path, switch: str | None) -> Finding:

@@ -11,9 +11,10 @@ import sys
 from rich.console import Console
 
 from sipgateway.agent.files import ConfFolder
+from sipgateway.agent.gate import Gate
 from sipgateway.agent.keeper import Keeper
 from sipgateway.agent.report import Report
-from sipgateway.cli.options import DEFAULT_PASSWORD, add_conf, add_esl, add_source, esl_of, layout_of
+from sipgateway.cli.options import DEFAULT_PASSWORD, add_conf, add_esl, add_register_rate, add_source, esl_of, layout_of
 from sipgateway.cli.owners import read_owners
 from sipgateway.cli.pipeline import Pipeline
 from sipgateway.cli.session import Session
@@ -38,6 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_source(parser)
     add_conf(parser)
     add_esl(parser)
+    add_register_rate(parser)
     parser.add_argument("--once", action="store_true", help="end when everything is proved, or --timeout has passed")
     parser.add_argument(
         "--timeout", type=float, default=30.0, metavar="SECONDS", help="how long --once tries (default: 30)"
@@ -62,7 +64,8 @@ def run(args: argparse.Namespace) -> int:
     with folder.locked():
         folder.sweep()
         key = RevisionKey(folder.revision_key(remake=args.adopt))
-        keeper = Keeper(folder, lambda r: key_id_of(r) == key.key_id, board.report, adopt=args.adopt)
+        gate = Gate(args.register_rate)
+        keeper = Keeper(folder, lambda r: key_id_of(r) == key.key_id, board.report, adopt=args.adopt, gate=gate)
         quiet, owners = 0.0 if args.once else QUIET, read_owners(folder)
         pipeline = Pipeline(args.source, key, args.switch, layout, args.allow_empty, quiet, owners)
         session = Session(pipeline, keeper, esl, board.report)
