@@ -48,6 +48,23 @@ def test_what_was_kept_comes_back_from_the_files(tmp_path: Path) -> None:
     assert memory.claims(folder, found.records) == claims
 
 
+def test_what_was_noted_after_that_counts_too_whatever_a_kill_left_of_the_last_line(tmp_path: Path) -> None:
+    folder = ConfFolder(tmp_path)
+    claims = kept(folder, "a", "b")
+    new = claim("c")
+    folder.write_all({new.wanted.path: new.file})
+    memory.note(folder, [new], ["a"])
+    with (tmp_path / ".sipgw" / "fleet.log").open("ab") as log:
+        log.write(b'["d", "sipgateway-')
+    memory.note(folder, [], ["e"])
+    found = memory.recall(folder)
+    assert memory.claims(folder, found.records) == [claims[1], new]
+    assert found.gone == {"old", "a", "e"}
+    memory.keep(folder, KEY.key_id, [new], [])
+    assert memory.recall(folder).records.keys() == {"c"}
+    assert memory.recall(folder).gone == set()
+
+
 def test_no_secret_is_written_down(tmp_path: Path) -> None:
     kept(ConfFolder(tmp_path), "a")
     text = (tmp_path / ".sipgw" / "fleet.json").read_text()

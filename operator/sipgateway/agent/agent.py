@@ -19,6 +19,7 @@ from typing import Any
 from sipgateway import __version__
 from sipgateway.agent import heap, memory
 from sipgateway.agent.cluster_source import ClusterSource
+from sipgateway.agent.desired import Claim
 from sipgateway.agent.drain import Doomed, Drain
 from sipgateway.agent.files import ConfFolder
 from sipgateway.agent.gate import Gate
@@ -36,6 +37,7 @@ from sipgateway.cluster.access import Access
 from sipgateway.cluster.client import Api
 from sipgateway.errors import StorageError
 from sipgateway.esl.client import Client, connect
+from sipgateway.reconcile.state import Wanted
 from sipgateway.render.revision import key_id_of
 
 _log = logging.getLogger("sipgateway.agent")
@@ -88,6 +90,9 @@ class Agent:
     _api: Api = field(init=False)
     _memory: memory.Memory = field(default_factory=memory.Memory)
     _linked: asyncio.Task[None] | None = None
+    _noted: dict[str, tuple[Wanted, str]] = field(default_factory=dict)
+    _noted_gone: frozenset[str] = frozenset()
+    _memory_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _dirty: asyncio.Event = field(default_factory=asyncio.Event)
     _unkept: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -144,7 +149,7 @@ class Agent:
         if not self.source.is_synced:
             _log.warning("the API server did not answer in time; starting with what is on the disk")
         self._restore()
-        self.keeper.want(self.source.fleet.desired())
+        await self._want_now()
         if not runs:
             await self.keeper.write_files()
         heap.give_back()
@@ -177,22 +182,52 @@ class Agent:
             await self._dirty.wait()
             self._dirty.clear()
             before = loop.time()
-            self.keeper.want(self.source.fleet.desired())
+            await self._want_now()
             self._unkept.set()
             if self.link.down:
                 await self.keeper.write_files()
             loop.call_later(_SOON, self.reporter.hint)
             await asyncio.sleep(max(4 * (loop.time() - before), 0.001))
 
+    async def _want_now(self) -> None:
+        """What is wanted is wanted of the keeper, and before that it is written down whose each new gateway is."""
+        desired = self.source.fleet.desired()
+        news: list[Claim] = []
+        noted: dict[str, tuple[Wanted, str]] = {}
+        for name, wanted in desired.wanted.items():
+            before = self._noted.get(name)
+            if before is not None and before[0] is wanted:
+                continue
+            claim = self.source.fleet.claim(name)
+            if claim is None:
+                continue
+            noted[name] = wanted, claim.config_map
+            if before is None or (before[0].path, before[1]) != (wanted.path, claim.config_map):
+                news.append(claim)
+        gone = desired.gone - self._noted_gone
+        if news or gone:
+            async with self._memory_lock:
+                try:
+                    await asyncio.to_thread(memory.note, self.folder, news, gone)
+                except StorageError as error:
+                    _log.warning("what a restart must know cannot be written: %s", error.finding.message)
+                    noted = {}
+        self._noted |= noted
+        for name in self._noted.keys() - desired.wanted.keys():
+            del self._noted[name]
+        self._noted_gone = desired.gone
+        self.keeper.want(desired)
+
     async def _keep_memory(self) -> None:
         """Writes down what a restart must know, soon after it changed."""
         while True:
             await self._unkept.wait()
             self._unkept.clear()
-            fleet = self.source.fleet
-            known = (self.source.key_id, tuple(fleet.claims.values()), tuple(fleet.gone))
             try:
-                await asyncio.to_thread(memory.keep, self.folder, *known)
+                async with self._memory_lock:
+                    fleet = self.source.fleet
+                    known = (self.source.key_id, tuple(fleet.claims.values()), tuple(fleet.gone))
+                    await asyncio.to_thread(memory.keep, self.folder, *known)
             except StorageError as error:
                 _log.warning("what a restart must know cannot be written: %s", error.finding.message)
             await asyncio.sleep(_KEEP)

@@ -164,6 +164,10 @@ class Fleet:
             gone_files=frozenset(map(file_name, gone)),
         )
 
+    def claim(self, name: str) -> Claim | None:
+        """The claim that counts for a gateway's name."""
+        return self._winner(name)
+
     @property
     def claims(self) -> Mapping[str, Claim]:
         """By gateway name: the claim that counts."""

@@ -188,6 +188,45 @@ class ConfFolder:
         data = json.dumps(value, ensure_ascii=True, sort_keys=True, indent=1).encode() + b"\n"
         self.write_all({f"{STATE_FOLDER}/{name}.json": data})
 
+    def append_state(self, name: str, values: Iterable[object]) -> None:
+        """Adds small values to those that are kept under a name, as JSON lines in our own folder. Never a secret.
+
+        Raises:
+            StorageError: they cannot be written.
+        """
+        path = self.root / STATE_FOLDER / f"{name}.log"
+        # The first line ends one that a killed process or a full disk left half.
+        data = "".join(f"\n{json.dumps(value)}" for value in values).encode() + b"\n"
+        with _explained(path):
+            self._make_folder(path.parent)
+            fresh = not path.exists()
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            with os.fdopen(handle, "ab") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(handle)
+            if fresh:
+                _sync(path.parent)
+
+    def appended_state(self, name: str) -> list[object]:
+        """What `append_state` kept under a name, in its order; lines that cannot be read are left out."""
+        found: list[object] = []
+        with contextlib.suppress(OSError):
+            for line in (self.root / STATE_FOLDER / f"{name}.log").read_bytes().splitlines():
+                with contextlib.suppress(ValueError):
+                    found.append(json.loads(line))
+        return found
+
+    def drop_appended(self, name: str) -> None:
+        """Forgets what `append_state` kept under a name.
+
+        Raises:
+            StorageError: the file cannot be removed.
+        """
+        path = self.root / STATE_FOLDER / f"{name}.log"
+        with _explained(path):
+            path.unlink(missing_ok=True)
+
     def sweep(self) -> int:
         """Removes temporary files that a killed process left; returns how many."""
         swept = 0

@@ -2,6 +2,9 @@
 
 In: claims. Out: a small file without secrets in our own folder, and claims made of it and of the gateway files that
 stand on the disk: those hold what was last wanted, and are read as they are.
+
+The file is written now and then; what must be known before a gateway's file may be written stands in a log beside it.
+A gateway of which nobody knows whose it is could never be removed: there would be nobody to ask for.
 """
 
 from __future__ import annotations
@@ -49,15 +52,24 @@ def keep(folder: ConfFolder, key_id: str, claims: Iterable[Claim], gone: Iterabl
     Raises:
         StorageError: it cannot be written; what was kept before is whole.
     """
-    gateways = {c.name: [c.config_map, c.since, c.wanted.profile, c.wanted.path] for c in claims}
+    gateways = {c.name: _entry(c) for c in claims}
     folder.write_state(_STATE, {"key": key_id, "gateways": gateways, "gone": sorted(gone)})
+    folder.drop_appended(_STATE)
+
+
+def note(folder: ConfFolder, claims: Iterable[Claim], gone: Iterable[str]) -> None:
+    """Writes down what is new since `keep`: these claims, and these names that are to go.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    folder.append_state(_STATE, [*([c.name, *_entry(c)] for c in claims), *([name] for name in gone)])
 
 
 def recall(folder: ConfFolder) -> Memory:
     """What was kept; nothing when there is nothing that can be read."""
     state = folder.read_state(_STATE)
-    if not isinstance(state, Mapping):
-        return Memory()
+    state = state if isinstance(state, Mapping) else {}
     key_id, gateways, gone = state.get("key"), state.get("gateways"), state.get("gone")
     records: dict[str, Record] = {}
     for name, entry in gateways.items() if isinstance(gateways, Mapping) else ():
@@ -66,11 +78,20 @@ def recall(folder: ConfFolder) -> Memory:
                 records[name] = Record(config_map, born, profile, path)
             case _:
                 continue  # another version wrote this: what is loaded of it stays
-    return Memory(
-        key_id if isinstance(key_id, str) else "",
-        MappingProxyType(records),
-        frozenset(n for n in gone if isinstance(n, str)) if isinstance(gone, list) else frozenset(),
-    )
+    over = {n for n in gone if isinstance(n, str)} if isinstance(gone, list) else set()
+    for line in folder.appended_state(_STATE):
+        match line:
+            case [str(name), str(config_map), str(born), str(profile), str(path)]:
+                records[name] = Record(config_map, born, profile, path)
+                over.discard(name)
+            case [str(name)]:
+                records.pop(name, None)
+                over.add(name)
+    return Memory(key_id if isinstance(key_id, str) else "", MappingProxyType(records), frozenset(over))
+
+
+def _entry(claim: Claim) -> list[str]:
+    return [claim.config_map, claim.since, claim.wanted.profile, claim.wanted.path]
 
 
 def claims(folder: ConfFolder, records: Mapping[str, Record]) -> list[Claim]:
