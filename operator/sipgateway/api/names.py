@@ -25,6 +25,10 @@ LABEL_KEYS = f"{GROUP}/keys"
 LABEL_NAME = "app.kubernetes.io/name"
 LABEL_NAME_VALUE = "sipgateway"
 
+#: On a SipGateway that was applied from git: the commit, and the manifest's path in it.
+ANNOTATION_COMMIT = f"{GROUP}/commit"
+ANNOTATION_PATH = f"{GROUP}/path"
+
 #: Whose fields our objects' are, in `managedFields`.
 FIELD_MANAGER = "sipgateway-operator"
 #: The names of the objects that the operator makes begin with it.

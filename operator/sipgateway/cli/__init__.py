@@ -23,6 +23,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "diff": ("sipgateway.cli.diff", "say what would change on the switch, and whether it would be noticed"),
     "operator": ("sipgateway.cli.operator", "the Kubernetes operator: SipGateways to ConfigMaps, and true statuses"),
     "agent": ("sipgateway.cli.agent", "the process in each switch pod: ConfigMaps to a switch, proved and reported"),
+    "status": ("sipgateway.cli.status", "SipGateways and switch pods of a cluster, and what is against which"),
+    "trace": ("sipgateway.cli.trace", "the path of one SipGateway, hop by hop, to each switch"),
     "keys": ("sipgateway.cli.keys", "the keys of a fleet: what there is, and the exchange of the seal key"),
     "simulator": ("sipgateway.cli.simulator", "a stand-in for FreeSWITCH, for trying things out and for tests"),
     "demo": ("sipgateway.cli.demo", "the whole product in one minute, on the simulator"),

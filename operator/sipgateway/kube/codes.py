@@ -44,6 +44,12 @@ NO_FLEET_KEYS = Code(
     "The operator makes them with the first gateway that it accepts.",
     "Check namespace and switch: `--namespace`, `--switch`.",
 )
+NO_SUCH_GATEWAY = Code(
+    "NoSuchGateway",
+    "The SipGateway that a command was asked about is not there.",
+    "Nothing can be said of it.",
+    "Check its name and `--namespace`; `sipgw status` lists all.",
+)
 API_REFUSED = Code(
     "ApiRefused",
     "The API server refuses what a command asks of it, or does not answer.",

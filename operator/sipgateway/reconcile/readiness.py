@@ -43,6 +43,7 @@ __all__ = [
     "judge",
     "merge_conditions",
     "merge_status",
+    "stand",
 ]
 
 
@@ -126,22 +127,33 @@ def _look(gateway: GatewayView, fleet: FleetView) -> tuple[_Pods, _Pods]:
     loads: list[tuple[PodState, Trouble]] = []
     registers: list[tuple[PodState, Trouble]] = []
     for pod in fleet.pods:
-        trouble = pod.trouble
-        if trouble is not None:
-            registers.append((pod, trouble))
-        elif pod.observed < version:
-            trouble = _LOADING
-            registers.append((pod, _NOT_PROGRAMMED))
-        elif (problem := pod.programmed.get(name)) is not None:
-            trouble = Trouble(problem.cause, problem.words)
-            registers.append((pod, _NOT_PROGRAMMED))
-        elif (problem := pod.registered.get(name)) is not None:
-            registers.append((pod, Trouble(problem.cause, problem.words)))
-        if trouble is not None:
-            loads.append((pod, trouble))
+        load, register = stand(name, version, pod)
+        if load is not None:
+            loads.append((pod, load))
+        if register is not None:
+            registers.append((pod, register))
     if not gateway.registers:  # it can still be held down by pings (fact 37)
         registers = [(pod, trouble) for pod, trouble in registers if trouble.reason is reasons.DOWN]
     return _weigh(fleet, loads), _weigh(fleet, registers)
+
+
+def stand(name: str, version: int, pod: PodState) -> tuple[Trouble | None, Trouble | None]:
+    """How a gateway stands in one pod: what is against its being loaded, and against its being registered.
+
+    Args:
+        name: on the switch.
+        version: resourceVersion of the ConfigMap that is to be loaded.
+        pod: one of the fleet.
+    """
+    if pod.trouble is not None:
+        return pod.trouble, pod.trouble
+    if pod.observed < version:
+        return _LOADING, _NOT_PROGRAMMED
+    if (problem := pod.programmed.get(name)) is not None:
+        return Trouble(problem.cause, problem.words), _NOT_PROGRAMMED
+    if (problem := pod.registered.get(name)) is not None:
+        return None, Trouble(problem.cause, problem.words)
+    return None, None
 
 
 def _weigh(fleet: FleetView, troubled: list[tuple[PodState, Trouble]]) -> _Pods:
