@@ -69,7 +69,6 @@ def test_when_all_is_well_no_hop_is_behind_and_the_time_between_two_is_told() ->
 @pytest.mark.parametrize(
     ("pods", "expected"),
     [
-        ((pod(observed=69),), ("pod switch-0", "Loading")),
         ((pod(), pod("switch-1", registered={"acme": REFUSED})), ("pod switch-1", "CredentialsRefused: 403 Forbidden")),
         ((pod(programmed={"acme": NOT_LOADED}),), ("pod switch-0", "NotLoaded: Invalid profile")),
         ((pod(registered={"other": REFUSED}),), ("", "")),
@@ -81,6 +80,12 @@ def test_a_pod_that_is_behind_says_why(pods: tuple[Pod, ...], expected: tuple[st
     name, text = behind(GATEWAY, CONFIG_MAP, *pods)
     assert name == expected[0]
     assert text.startswith(expected[1])
+
+
+def test_a_pod_that_has_not_looked_at_this_version_is_behind_unless_the_status_says_that_it_is_proved() -> None:
+    loading = replace(GATEWAY, conditions=FINE | {"Programmed": condition("Unknown", "Loading")})
+    assert behind(loading, CONFIG_MAP, pod(), pod("switch-1", observed=69))[0] == "pod switch-1"
+    assert behind(GATEWAY, CONFIG_MAP, pod(), pod("switch-1", observed=69)) == ("", "")
 
 
 def test_of_a_gateway_that_does_not_register_only_its_being_down_counts() -> None:

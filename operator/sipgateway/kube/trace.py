@@ -107,7 +107,9 @@ def _pod(gateway: Gateway, published: Published | None, pod: Pod) -> Hop:
         if against is None:
             return Hop(name, State.DONE, "not loaded", pod.reported)
         return _against(name, against, pod)
-    load, register = stand(published.gateway or gateway.name, published.version, pod.state)
+    # A ConfigMap whose content did not change may have a newer version than the one that was proved.
+    proved = gateway.condition(ConditionType.PROGRAMMED)[0] == Status.TRUE
+    load, register = stand(published.gateway or gateway.name, 0 if proved else published.version, pod.state)
     if register is not None and not gateway.registers and register.reason is not reasons.DOWN:
         register = None
     against = load or register
