@@ -18,11 +18,14 @@ class Command:
         at: seconds since the epoch when it ran.
         text: `api` or `bgapi` and the rest, as it came; never a password (auth is not kept).
         reply: first line of the reply.
+        spent: seconds of the processor that the simulator's process had taken when it began: what else passes between
+            two commands on a busy machine is not the switch's.
     """
 
     at: float
     text: str
     reply: str
+    spent: float
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ another; events wait while a command runs and follow its reply.
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable
 
@@ -139,8 +140,9 @@ class Listener:
         self._switch.fire("BACKGROUND_JOB", "", tuple(described), body)
 
     def _execute(self, kind: str, line: str) -> str:
+        spent = time.process_time()
         body = execute(self._switch, line)
-        self._switch.commands.append(Command(self._switch.now(), f"{kind} {line}", body.partition("\n")[0]))
+        self._switch.commands.append(Command(self._switch.now(), f"{kind} {line}", body.partition("\n")[0], spent))
         return body
 
     def _subscribe(self, command: str) -> None:

@@ -7,6 +7,7 @@ async with Simulator(SimulatorConfig(conf=folder)) as simulator:
 from __future__ import annotations
 
 import tempfile
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -135,8 +136,9 @@ class Simulator:
     async def api(self, line: str) -> str:
         """Runs an API command without a connection, as `api LINE` would. It counts in the command history."""
         self.heart.catch_up()
+        spent = time.process_time()
         reply = execute(self.switch, line)
-        self.switch.commands.append(Command(self.switch.now(), f"api {line}", reply.partition("\n")[0]))
+        self.switch.commands.append(Command(self.switch.now(), f"api {line}", reply.partition("\n")[0], spent))
         self.heart.nudge()
         return reply
 
