@@ -33,6 +33,8 @@ ROOMS = {
     "kube": "The operator",
     "cluster": "The way to the API server",
     "simulator": "The simulator",
+    "git": "Git repositories",
+    "promote": "Promotion",
     "cli": "The command line",
 }
 

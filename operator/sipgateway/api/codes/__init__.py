@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType, ModuleType
 
-from sipgateway.api.codes import lists, objects, parameters, structure, together
+from sipgateway.api.codes import environments, lists, objects, parameters, structure, together
 from sipgateway.api.codes.code import Code
 from sipgateway.api.codes.structure import WRONG_TYPE
 
@@ -29,6 +29,7 @@ SECTIONS: Mapping[str, tuple[Code, ...]] = MappingProxyType(
         "Parameters together": codes_of(together),
         "Variables, subscriptions and extra parameters": codes_of(lists),
         "Secrets and other SipGateways": codes_of(objects),
+        "Environments": codes_of(environments),
     }
 )
 
