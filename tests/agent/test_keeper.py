@@ -317,6 +317,20 @@ async def test_gateways_of_others_do_no_harm_whatever_their_names(tmp_path: Path
         assert_fixed_list(one)
 
 
+class Turns:
+    """It is always our turn."""
+
+    ours = True
+
+    def __init__(self) -> None:
+        self.asked: list[bool] = []
+
+    def need(self, *, to_begin: bool, begun: bool) -> None:
+        del begun
+        if [to_begin] != self.asked[-1:]:
+            self.asked.append(to_begin)
+
+
 @asynchronous
 async def test_while_the_tree_is_broken_nothing_of_ours_is_touched_and_it_heals_by_itself(tmp_path: Path) -> None:
     async with bench(tmp_path) as one:
@@ -325,6 +339,7 @@ async def test_while_the_tree_is_broken_nothing_of_ours_is_touched_and_it_heals_
         plain, registering, gone = one.gateway("a"), one.gateway("b", registers=True), one.gateway("c")
         await one.settle(plain, registering, gone)
         await one.until_rows("b", [("external", "REGED")])
+        one.keeper.gate.turn = turns = Turns()
         broken = one.conf / "sip_profiles" / "external" / "a-broken.xml"
         broken.write_text("<include>\n<gateway name='x'>\n</include>\n")
         since = len(one.tap.sent)
@@ -339,6 +354,7 @@ async def test_while_the_tree_is_broken_nothing_of_ours_is_touched_and_it_heals_
         await asyncio.sleep(1.5)
         assert one.wire("killgw", since) == []
         assert not one.keeper.converged
+        assert turns.asked == [True, False]  # the other pods are not kept waiting for what cannot be begun
         assert [await one.proves(g) for g in (plain, registering, gone)] == [True, True, True]
         broken.unlink()
         await one.converged()

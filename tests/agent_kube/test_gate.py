@@ -169,6 +169,16 @@ def test_a_move_waits_for_our_turn_though_it_does_not_register() -> None:
     assert pods.asked == (False, False)
 
 
+def test_nobody_is_kept_waiting_for_a_turn_in_which_nothing_could_be_begun() -> None:
+    pods = Pods()
+    gate = Gate(turn=pods)
+    view = working("a")
+    gate.choose([], [replacement("a")], [], view=view, registrar=registrar, now=0.0, asks=False)
+    assert (gate.waiting, pods.asked) == ({"a"}, (False, False))
+    gate.choose([], [replacement("a")], [], view=view, registrar=registrar, now=1.0)
+    assert (gate.waiting, pods.asked) == ({"a"}, (True, False))
+
+
 def test_a_move_of_a_gateway_that_does_not_work_waits_for_nobody() -> None:
     gate = Gate(turn=Pods())
     view = SwitchView()

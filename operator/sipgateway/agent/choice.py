@@ -15,6 +15,7 @@ from sipgateway.agent.lastgood import LastGood
 from sipgateway.agent.moves import Moves
 from sipgateway.agent.settling import Settling
 from sipgateway.agent.store import Desired
+from sipgateway.agent.tree import Tree
 from sipgateway.agent.trouble import Trouble
 from sipgateway.agent.view import SwitchView
 from sipgateway.reconcile.plan import Plan, Step
@@ -32,25 +33,35 @@ class Choice:
     settling: Settling
     gate: Gate
     filing: Filing
+    tree: Tree
     now: float
 
     def close(self, todo: Plan) -> None:
         """Decides which must wait for their second or their turn; the second half of a move and a put-back never do."""
         self.gate.end(self.view, self.settling, self.desired.wanted.__contains__, self.now)
-        steps, timed, moves, _ = ([s for s in group if self.trouble.may(s.name, self.now)] for group in todo.groups)
+        steps, timed, moves, _ = (list(filter(self._may_come, group)) for group in todo.groups)
         steps = [s for s in steps if s.name not in self.moves and s.name not in self.last_good.refusals]
-        self.gate.choose(steps, timed, moves, view=self.view, registrar=self._registrar, now=self.now)
+        stored = self.filing.trouble is None or any(s.moves or self._stored(s) for s in (*timed, *moves))
+        asks = stored and (not self.tree.broken or self.now >= self.tree.tried_again_at)
+        self.gate.choose(steps, timed, moves, view=self.view, registrar=self._registrar, now=self.now, asks=asks)
+
+    def _may_come(self, step: Step) -> bool:
+        """Whether it is neither waiting for its next try nor known to be in vain (no flapping)."""
+        return self.trouble.may(step.name, self.now) and not self.last_good.in_vain(step)
+
+    def _stored(self, step: Step) -> bool:
+        """Whether its file is right: a rescan loads what stands there."""
+        return self.filing.store.holds(self.desired, step)
 
     def allowed(self, steps: Iterable[Step]) -> list[Step]:
-        """Those that need not wait. A rescan loads what stands in the file, so that must be right first."""
+        """Those that need not wait."""
         return [
             s
             for s in steps
-            if self.trouble.may(s.name, self.now)
+            if self._may_come(s)
             and s.name not in self.gate.closed_to
-            and (s.moves or self.filing.store.holds(self.desired, s))
+            and (s.moves or self._stored(s))
             and (s.kill or not self.view.leaving(s.name, s.profile))
-            and not self.last_good.in_vain(s)  # no flapping
         ]
 
     def with_target(self, moves: Iterable[Step]) -> list[Step]:

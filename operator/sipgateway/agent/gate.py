@@ -71,6 +71,7 @@ class Gate:
         view: SwitchView,
         registrar: Callable[[str], str],
         now: float,
+        asks: bool = True,
     ) -> None:
         """Decides who waits; `closed_to` has their names.
 
@@ -81,12 +82,13 @@ class Gate:
             view: what the switch has.
             registrar: the registrar of a gateway.
             now: seconds of the event loop's clock.
+            asks: whether these steps could go out if it were our turn; a turn for nothing only keeps others waiting.
         """
         disruptive = [s for s in (*timed, *moves) if _works(view, s)]
         ours = self.turn is None or self.turn.ours
         self.waiting = frozenset() if ours else frozenset(s.name for s in disruptive)
         if self.turn is not None:
-            self.turn.need(to_begin=bool(disruptive), begun=bool(self.begun))
+            self.turn.need(to_begin=asks and bool(disruptive), begun=bool(self.begun))
         self.paced = frozenset(self._too_many([*steps, *timed, *moves], registrar, now))
 
     def sent(self, steps: Iterable[Step], *, view: SwitchView, registrar: Callable[[str], str], now: float) -> None:

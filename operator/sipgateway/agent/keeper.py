@@ -232,7 +232,7 @@ class Keeper:
         desired, whole, names = self.holding, self._all or resync, self._looked_at()
         todo = self._plan(desired, names)
         waits_for = (self.view, self.trouble, self.last_good, self._moves, self.settling, self.gate, self.filing)
-        choice = Choice(desired, *waits_for, _now())
+        choice = Choice(desired, *waits_for, self.tree, _now())
         choice.close(todo)
         await self.filing.sync(
             desired,
