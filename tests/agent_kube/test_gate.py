@@ -174,9 +174,9 @@ def test_nobody_is_kept_waiting_for_a_turn_in_which_nothing_could_be_begun() -> 
     gate = Gate(turn=pods)
     view = working("a")
     gate.choose([], [replacement("a")], [], view=view, registrar=registrar, now=0.0, asks=False)
-    assert (gate.waiting, pods.asked) == ({"a"}, (False, False))
+    assert (gate.waiting, pods.asked) == (frozenset({"a"}), (False, False))
     gate.choose([], [replacement("a")], [], view=view, registrar=registrar, now=1.0)
-    assert (gate.waiting, pods.asked) == ({"a"}, (True, False))
+    assert (gate.waiting, pods.asked) == (frozenset({"a"}), (True, False))
 
 
 def test_a_move_of_a_gateway_that_does_not_work_waits_for_nobody() -> None:
