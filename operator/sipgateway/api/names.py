@@ -28,6 +28,10 @@ LABEL_NAME_VALUE = "sipgateway"
 #: On a SipGateway that was applied from git: the commit, and the manifest's path in it.
 ANNOTATION_COMMIT = f"{GROUP}/commit"
 ANNOTATION_PATH = f"{GROUP}/path"
+#: On what `sipgw sync` applied: the environment. Nothing else is ever pruned.
+LABEL_SYNC = f"{GROUP}/environment"
+#: Whose fields those are.
+SYNC_MANAGER = "sipgateway-sync"
 
 #: Whose fields our objects' are, in `managedFields`.
 FIELD_MANAGER = "sipgateway-operator"

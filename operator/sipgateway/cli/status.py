@@ -96,7 +96,7 @@ def as_text(gateways: Sequence[Gateway], seen: Survey, *, everywhere: bool) -> s
         rows.append((*at, ready, gateway.registered, reason or "-", age(gateway.created, now)))
         for pod, words in against(gateway, seen.pods.get(gateway.fleet, ())):
             rows.append(("", f"  {pod}: {words}"))
-    lines = _columns(rows if everywhere else [row[1:] for row in rows])
+    lines = columns(rows if everywhere else [row[1:] for row in rows])
     if not gateways:
         lines = ["No SipGateways."]
     fleets = {g.fleet for g in gateways}
@@ -106,7 +106,7 @@ def as_text(gateways: Sequence[Gateway], seen: Survey, *, everywhere: bool) -> s
     ]
     table += [_pod_row(pod, now) for pod in pods]
     if pods:
-        lines += ["", *_columns(table if everywhere else [row[1:] for row in table])]
+        lines += ["", *columns(table if everywhere else [row[1:] for row in table])]
     return "\n".join(lines)
 
 
@@ -140,7 +140,7 @@ def age(since: dt.datetime | None, now: dt.datetime) -> str:
     return f"{seconds // 86400}d"
 
 
-def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
+def columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
     """Columns as wide as they must be. A row with fewer cells than the first is a remark and asks for no width."""
     whole = [row for row in rows if len(row) == len(rows[0])]
     widths = [max(len(cell) for cell in column) for column in zip(*whole, strict=True)]

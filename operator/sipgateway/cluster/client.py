@@ -173,7 +173,8 @@ class Api:
         Raises:
             ApiError: refused.
         """
-        return _object(await self._request("PATCH", path, body=body, content_type=kind, params=params))
+        answer = await self._request("PATCH", path, body=body, content_type=kind, params=params)
+        return answer if params and "dryRun" in params else _object(answer)  # what is not stored has no version
 
     async def update(self, path: str, body: Obj) -> Obj:
         """Replaces an object as a whole.

@@ -15,7 +15,7 @@ from sipgateway.git import codes
 _REF = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.+/-]*[A-Za-z0-9_+-])?", re.ASCII)
 _SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?", re.ASCII)
 _SCP = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*@[A-Za-z0-9][A-Za-z0-9.-]*:[A-Za-z0-9_~/.][^\x00-\x20]*", re.ASCII)
-_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:.]+\]", re.ASCII)
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*", re.ASCII)
 _LONGEST = 255
 
 
@@ -55,7 +55,11 @@ def url(text: str) -> str:
         raise _refused("The address holds blanks or control characters.")
     if text.startswith("/") or _SCP.fullmatch(text):
         return text
-    place = urlsplit(text)
+    try:
+        place = urlsplit(text)
+        place.port  # noqa: B018 - raises
+    except ValueError:
+        raise _refused(f"{_safe(text)} is no address that is taken.") from None
     if place.scheme not in {"https", "ssh", "file"} or "::" in text.partition("//")[0]:
         raise _refused(f"{_safe(text)} is no address that is taken.")
     if place.password is not None:

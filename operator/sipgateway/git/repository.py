@@ -265,6 +265,14 @@ class Repository:
         except SipgwError:
             return ""
 
+    def has_branch(self, branch: str) -> bool:
+        """Whether there is a branch of this name."""
+        try:
+            self.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"refs/heads/{names.branch(branch)}")
+        except SipgwError:
+            return False
+        return True
+
     def write_commit(
         self, parent: str, changes: Mapping[str, bytes | None], message: str, *, more_parents: Iterable[str] = ()
     ) -> str:
@@ -304,6 +312,19 @@ class Repository:
             what = f"{branch} is not at {before[:12] or 'its beginning'} any more."
             raise SipgwError(codes.REF_MOVED.because("", what)) from error
 
+    def push(self, remote: str, branch: str, commit: str) -> None:
+        """Brings a branch to a remote, as it is configured; never over what others have pushed.
+
+        Raises:
+            SipgwError: the remote does not take it.
+        """
+        names.branch(remote)
+        ref = f"refs/heads/{names.branch(branch)}"
+        try:
+            self.run("push", "--quiet", "--no-verify", "--end-of-options", remote, f"{commit}:{ref}", remote=True)
+        except SipgwError as error:
+            raise SipgwError(codes.PUSH_REFUSED.because("", error.finding.message)) from None
+
     def is_clean(self, paths: Iterable[str]) -> bool:
         """Whether the work tree has these paths as its HEAD has them, and no other change is staged."""
         staged = self.text("diff-index", "--cached", "--name-only", "HEAD", "--")
@@ -313,6 +334,15 @@ class Repository:
     def catch_up(self, before: str, after: str) -> None:
         """Brings the work tree from one commit to another, after HEAD's branch was moved; other changes stay."""
         self.run("read-tree", "-m", "-u", before, after)
+
+    def finish_catch_up(self, before: str, after: str) -> bool:
+        """The same for one that was killed before it could: only where the index and the files are still as before."""
+        if not self.text("diff-index", "--cached", "--name-only", after, "--"):
+            return False
+        if self.text("diff-index", "--cached", "--name-only", before, "--") or self.text("diff-files", "--name-only"):
+            return False
+        self.catch_up(before, after)
+        return True
 
 
 def _commit(record: str) -> Commit:

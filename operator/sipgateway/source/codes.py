@@ -217,5 +217,56 @@ NAME_CHANGED = Code(
     Severity.WARNING,
 )
 
+# Commits.
+
+NO_ENVIRONMENTS = Code(
+    "NoEnvironments",
+    "The commit has no environments/environments.yaml.",
+    "It says which environments there are and what belongs to each.",
+    "Write one: `sipgw env init`, then commit it.",
+)
+FOREIGN_KIND = Code(
+    "ForeignKind",
+    "The folder of an environment has an object that is no SipGateway.",
+    "Whoever may write to the repository could otherwise make anything in the cluster.",
+    "Keep it elsewhere; other tools apply it.",
+)
+SECRET_IN_GIT = Code(
+    "SecretInGit",
+    "The folder of an environment has a Secret.",
+    "Everybody who ever cloned the repository has its values.",
+    "Remove it, change the password, and make the Secret in the cluster.",
+)
+FOREIGN_NAMESPACE = Code(
+    "ForeignNamespace",
+    "A manifest names another namespace than that of its environment.",
+    "It would appear beside what belongs to somebody else.",
+    "Remove metadata.namespace, or correct it.",
+)
+FIELD_CONFLICT = Code(
+    "FieldConflict",
+    "Somebody else manages a field that the commit sets.",
+    "Taking it over would undo what the other one does, and be undone by it.",
+    "Remove the field from one of the two; `kubectl get sipgateway NAME -o yaml --show-managed-fields` shows who.",
+)
+DRY_RUN_REFUSED = Code(
+    "DryRunRefused",
+    "The API server would refuse an object of the commit.",
+    "Nothing of the commit is applied; what was applied before stays.",
+    "Correct the manifest; the API server's words are in the message.",
+)
+PRUNE_TOO_MUCH = Code(
+    "PruneTooMuch",
+    "The commit removes more SipGateways at once than is allowed.",
+    "A folder that was renamed, or a bad merge, would take trunks down.",
+    "If that is meant, sync once with `--allow-prune`, or raise `--max-prune`.",
+)
+EMPTY_TREE = Code(
+    "EmptyTree",
+    "The commit has no SipGateway for the environment, and the cluster has some of it.",
+    "An empty folder is rarely meant. Nothing is removed.",
+    "To remove the last one, delete it in the cluster.",
+)
+
 #: All codes of this room, in the order of docs/codes.md.
 CODES: tuple[Code, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Code))

@@ -180,6 +180,11 @@ def snapshot_of(paths: Iterable[str], *, stdin: bytes | None = None) -> Snapshot
     return _merge(contents, list(dict.fromkeys(problems)))
 
 
+def snapshot_of_files(files: Mapping[str, bytes]) -> Snapshot:
+    """The same for files that are in memory: path -> content."""
+    return _merge({path: read_manifests(data, path) for path, data in files.items()}, [])
+
+
 def _walk(root: str, problems: list[Finding]) -> Iterator[tuple[str, str]]:
     """(name to show, path to open) of each file, in order; links are resolved and must stay inside."""
     if not os.path.isdir(root):  # noqa: PTH112

@@ -246,7 +246,7 @@ class _Reader:
 
 def _is_meant_as_gateway(kind: str, version: str) -> bool:
     if version.partition("/")[0] == GROUP:
-        return kind != "SipSwitch"
+        return kind not in {"SipSwitch", "Environments"}
     return bool(difflib.get_close_matches(kind.lower()[:64], [KIND.lower()], cutoff=0.85))
 
 

@@ -1,0 +1,245 @@
+"""Follows a branch: each commit checked, applied, judged, and what became of it written into a note and pushed.
+
+In: a mirror, an environment's name, an `Api`, a wish to look now. Out: the cluster as the branch says, evidence, a log.
+A commit that is refused changes nothing; the last one that was good stays. Nothing ever goes back by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from prometheus_client import CollectorRegistry, Counter, Gauge, exposition
+
+from sipgateway.api.environments import Environment
+from sipgateway.cluster.client import Api, ApiError
+from sipgateway.errors import InputError, SipgwError
+from sipgateway.git import notes
+from sipgateway.git.mirror import Mirror
+from sipgateway.reconcile.evidence import Evidence, Verdict, parse, signed
+from sipgateway.source import codes
+from sipgateway.source.git import check, read_environments
+from sipgateway.source.sync import Report, Sync
+
+log = logging.getLogger("sipgateway.sync")
+
+#: Seconds between looks at an environment whose commit is applied, and for which it must be bad before that is noted.
+_JUDGE, _BAD_FOR = 15.0, 60.0
+
+
+@dataclass(slots=True)
+class Metrics:
+    """What `/metrics` of a sync answers."""
+
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    commits: Counter = field(init=False)
+    failures: Counter = field(init=False)
+    good: Gauge = field(init=False)
+    last_success: Gauge = field(init=False)
+    not_ready: Gauge = field(init=False)
+
+    def __post_init__(self) -> None:
+        own = self.registry
+        self.commits = Counter("sipgateway_sync_commits", "Commits by what became of them.", ["verdict"], registry=own)
+        self.failures = Counter("sipgateway_sync_failures", "Looks at the branch that failed.", registry=own)
+        self.good = Gauge(
+            "sipgateway_sync_good", "1 while the applied commit's evidence is good, else 0.", registry=own
+        )
+        self.not_ready = Gauge(
+            "sipgateway_sync_not_ready", "SipGateways of the commit that are not Ready.", registry=own
+        )
+        self.last_success = Gauge(
+            "sipgateway_sync_last_success_timestamp_seconds",
+            "Unix time of the last look at the branch that ended as it should.",
+            registry=own,
+        )
+
+    def exposition(self, accept: str) -> tuple[bytes, str]:
+        """What `/metrics` answers, and its content type."""
+        encode, kind = exposition.choose_encoder(accept)
+        body: bytes = encode(self.registry)
+        return body, kind
+
+
+@dataclass(slots=True)
+class Options:
+    """What a follower is told.
+
+    Attributes:
+        environment: its name.
+        namespace: without an environments.yaml: where everything goes.
+        path: folder in the repository; empty for the environment's.
+        deadline: seconds in which all gateways of a commit must become Ready.
+        evidence_remote: where notes are pushed; empty for the repository itself, `-` for nowhere.
+        key: that signs evidence.
+        max_prune, allow_prune: as in `Sync`.
+    """
+
+    environment: str
+    namespace: str = ""
+    path: str = ""
+    deadline: float = 120.0
+    evidence_remote: str = ""
+    key: Ed25519PrivateKey | None = None
+    max_prune: float = 0.25
+    allow_prune: bool = False
+
+
+@dataclass(slots=True)
+class Follower:
+    """One branch, one environment."""
+
+    api: Api
+    mirror: Mirror
+    options: Options
+    metrics: Metrics = field(default_factory=Metrics)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _done: str = ""
+    _last: Evidence | None = None
+    _bad_since: float | None = None
+    _problem: str | None = "no commit was looked at yet"
+
+    def wake(self) -> None:
+        """Somebody says that the branch has moved."""
+        self._wake.set()
+
+    def ready(self) -> str | None:
+        """None when the branch was looked at and nothing is in the way, else what is."""
+        return self._problem
+
+    async def run(self, every: float) -> None:
+        """Follows until it is cancelled; looks at the branch every so many seconds, and when it is woken."""
+        next_fetch = 0.0
+        while True:
+            now = time.monotonic()
+            try:
+                if self._wake.is_set() or now >= next_fetch:
+                    self._wake.clear()
+                    next_fetch = now + every * random.uniform(0.8, 1.2)  # noqa: S311 - not all at the same moment
+                    await self.once()
+                else:
+                    await self._judge_again()
+                self._problem = None
+                self.metrics.last_success.set(time.time())
+            except (SipgwError, ApiError) as error:
+                self.metrics.failures.inc()
+                if self._problem != str(error):
+                    log.error("%s", error)  # noqa: TRY400 - its words are for people
+                self._problem = str(error)
+            wait = min(max(next_fetch - time.monotonic(), 0.0), _JUDGE)
+            try:
+                async with asyncio.timeout(wait):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    async def once(self) -> Evidence:
+        """One look: the branch as it is now, applied and judged.
+
+        Raises:
+            SipgwError: the branch or the environment cannot be read, or evidence cannot be pushed.
+            ApiError: the API server is in the way.
+        """
+        commit = await asyncio.to_thread(self.mirror.fetch)
+        environment, folder = await asyncio.to_thread(self._place, commit)
+        checked = await asyncio.to_thread(check, self.mirror.repository, commit, environment, folder)
+        sync = Sync(self.api, environment, self.options.max_prune, self.options.allow_prune)
+        report = await sync.apply(checked)
+        news = commit != self._done
+        if news:
+            self._tell(commit, report)
+        if report.refusals:
+            evidence = sync.refusal(checked, report.refusals, int(time.time()))
+        else:
+            wait = self.options.deadline if news or report.applied else 0.0
+            live, now = await sync.settle(checked, asyncio.get_running_loop().time() + wait)
+            evidence = sync.evidence(checked, live, now, report.pruned)
+        await self._note(environment, evidence, news=news)
+        self._done = commit
+        return evidence
+
+    async def _judge_again(self) -> None:
+        """Whether what was good is still good, and the other way round; what becomes of an outage is evidence too."""
+        if self._last is None or self._last.verdict is Verdict.REFUSED:
+            return
+        repository = self.mirror.repository
+        environment, folder = await asyncio.to_thread(self._place, self._done)
+        checked = await asyncio.to_thread(check, repository, self._done, environment, folder)
+        sync = Sync(self.api, environment)
+        live, now = await sync.settle(checked, asyncio.get_running_loop().time())
+        evidence = sync.evidence(checked, live, now)
+        if evidence.verdict is Verdict.BAD and self._last.verdict is Verdict.GOOD:
+            self._bad_since = self._bad_since or time.monotonic()
+            if time.monotonic() - self._bad_since < _BAD_FOR:
+                return
+        else:
+            self._bad_since = None
+        await self._note(environment, evidence, news=False)
+
+    def _place(self, commit: str) -> tuple[Environment, str]:
+        options = self.options
+        if options.path:
+            return Environment(options.environment, options.namespace), options.path
+        found = read_environments(self.mirror.repository, commit).find(options.environment)
+        if found is None:
+            what = f"Commit {commit[:12]} has no environment {options.environment}."
+            raise InputError(codes.NO_ENVIRONMENTS.because("", what))
+        if options.namespace and options.namespace != found.namespace:
+            what = f"{found.name} is for namespace {found.namespace}, this sync for {options.namespace}."
+            raise InputError(codes.FOREIGN_NAMESPACE.because("--namespace", what))
+        return found, found.folder
+
+    async def _note(self, environment: Environment, evidence: Evidence, *, news: bool) -> None:
+        last = self._last or await asyncio.to_thread(self._noted, environment, evidence)
+        if last is not None and not news and _says_the_same(last, evidence):
+            self._last = last
+            return
+        self.metrics.commits.labels(evidence.verdict.value).inc()
+        self.metrics.good.set(evidence.verdict is Verdict.GOOD)
+        self.metrics.not_ready.set(evidence.gateways - evidence.ready)
+        if last is None or not _says_the_same(last, evidence):
+            line = (evidence if self.options.key is None else signed(evidence, self.options.key)).line
+            await asyncio.to_thread(self._write, environment, evidence.commit, line)
+            self._say(evidence)
+        self._last = evidence
+
+    def _noted(self, environment: Environment, evidence: Evidence) -> Evidence | None:
+        """What was noted last of this commit, perhaps by a process before this one."""
+        found = parse(notes.read(self.mirror.repository, environment.name, evidence.commit))
+        return found[-1] if found else None
+
+    def _write(self, environment: Environment, commit: str, line: str) -> None:
+        repository, remote = self.mirror.repository, self.options.evidence_remote or self.mirror.url
+        if remote == "-":
+            notes.add(repository, environment.name, commit, line)
+            return
+        notes.fetch(repository, environment.name, remote)
+        notes.add(repository, environment.name, commit, line)
+        notes.publish(repository, environment.name, remote)
+
+    def _tell(self, commit: str, report: Report) -> None:
+        log.info("commit %s: %s", commit[:12], report, extra={"commit": commit})
+        for finding in report.refusals:
+            log.error("%s", finding, extra={"commit": commit, "code": finding.code})
+
+    def _say(self, evidence: Evidence) -> None:
+        bad = "; ".join(f"{one.name}: {one.reason} {one.message}".rstrip() for one in evidence.not_ready[:10])
+        what = f"{evidence.verdict}: {evidence.ready} of {evidence.gateways} Ready{'; ' if bad else ''}{bad}"
+        log.info("commit %s in %s: %s", evidence.commit[:12], evidence.environment, what)
+        if evidence.verdict is Verdict.BAD:
+            log.warning("to go back: sipgw rollback %s --last-good", evidence.environment)
+
+
+def _says_the_same(one: Evidence, other: Evidence) -> bool:
+    return (one.commit, one.tree, one.verdict, one.ready, one.gateways, one.not_ready) == (
+        other.commit,
+        other.tree,
+        other.verdict,
+        other.ready,
+        other.gateways,
+        other.not_ready,
+    ) and abs(one.ready_since - other.ready_since) <= 1
