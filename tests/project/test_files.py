@@ -26,6 +26,7 @@ HOSTS = re.compile(
     r"[\w-]+|(?:.*\.)?example(?:\.(?:com|net|org))?|127\.0\.0\.1|\[::1\]|192\.0\.2\.\d+|\[2001:db8:[^]]*\]|.*\.(?:test|invalid|svc)"
     r"|keepachangelog\.com|www\.conventionalcommits\.org|semver\.org"
     r"|www\.apache\.org|www\.rfc-editor\.org|www\.w3\.org|kubernetes\.io"
+    r"|json-schema\.org|git-lfs\.github\.com"
     r"|(?:www\.|developer\.)?(?:signalwire|freeswitch|cluecon)\.(?:com|org)|github\.com"
 )
 IPV4 = re.compile(r"(?<![\w.-])(?:\d{1,3}\.){3}\d{1,3}(?![\w.-])")
