@@ -1,4 +1,4 @@
-"""Repositories made by somebody who means us harm: what is not a plain manifest is refused, and nothing of theirs runs."""
+"""Repositories of somebody who means us harm: what is no plain manifest is refused, and nothing of theirs runs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ def with_entry(source: Path, mode: str, path: str, content: bytes = b"x", kind: 
 
 
 def test_files_come_as_they_were_committed(tmp_path: Path) -> None:
-    source = new_repository(tmp_path / "source", {**GOOD, "environments/staging/a/b c.yml": "\u00fc\r\n", "README.md": "-"})
+    source = new_repository(
+        tmp_path / "source", {**GOOD, "environments/staging/a/b c.yml": "\u00fc\r\n", "README.md": "-"}
+    )
     repository, made = mirrored(source, tmp_path)
     assert repository.files(made, "environments/staging") == {
         "environments/staging/a/b c.yml": "\u00fc\r\n".encode(),

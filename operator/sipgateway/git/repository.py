@@ -57,6 +57,9 @@ _ENVIRONMENT: Final = {
     "LC_ALL": "C",
 }
 
+#: Variables around us that say who somebody is, and which certificates this machine trusts.
+_KEPT: Final = ("GIT_AUTHOR_", "GIT_COMMITTER_", "GIT_SSL_CA", "GIT_CONFIG_GLOBAL")
+
 _LFS: Final = b"version https://git-lfs.github.com/spec/"
 _FORBIDDEN: Final = re.compile(r"(?:^|/)(?:\.\.?|\.git[^/]*|git~[0-9]+)(?:/|$)", re.IGNORECASE)
 _URL: Final = re.compile(r"//[^/@\s]*@")
@@ -135,8 +138,7 @@ class Repository:
             SipgwError: it failed.
         """
         options = [word for setting in (*_SETTINGS, *settings) for word in ("-c", setting)]
-        env = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
-        env |= {**_ENVIRONMENT, **self.environment, **(more or {})}
+        env = {**_ENVIRONMENT, **self.environment, **(more or {})}
         stream = None
         if data is not None:
             stream = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
@@ -144,7 +146,7 @@ class Repository:
             stream.seek(0)
         try:
             shown = Git(self.folder).execute(
-                ["git", *options, *arguments],
+                [*_without_foreign(env), "git", *options, *arguments],
                 istream=stream,
                 stdout_as_string=False,
                 strip_newline_in_stdout=False,
@@ -200,7 +202,7 @@ class Repository:
             about, _, raw = line.partition(b"\t")
             mode, kind, blob, size = about.decode().split()
             path = raw.decode("utf-8", "surrogateescape")
-            place = Location(path.encode("utf-8", "replace").decode())
+            place = Location("".join(c if c.isprintable() else "?" for c in path))
             if _FORBIDDEN.search(path) or any(ord(c) < 0x20 or 0xDC80 <= ord(c) <= 0xDCFF for c in path):
                 raise InputError(codes.FOREIGN_PATH.because("", "this path is not taken.").at(place))
             if kind != "blob" or mode not in {"100644", "100755", "100664"}:
@@ -343,6 +345,12 @@ class Repository:
             return False
         self.catch_up(before, after)
         return True
+
+
+def _without_foreign(own: Mapping[str, str]) -> list[str]:
+    """Words before a command that keep variables from it which lead elsewhere: GitPython can only add some."""
+    foreign = [k for k in os.environ if k.startswith("GIT_") and k not in own and not k.startswith(_KEPT)]
+    return ["env", *(word for name in foreign for word in ("-u", name))] if foreign else []
 
 
 def _commit(record: str) -> Commit:
