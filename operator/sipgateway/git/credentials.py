@@ -42,7 +42,7 @@ def environment(folder: Path | None) -> dict[str, str]:
         if not hosts.is_file():
             what = f"{folder} has {KEY} and no {KNOWN_HOSTS}: the server's key cannot be checked."
             raise InputError(codes.BAD_CREDENTIALS.because("", what))
-        options = ("BatchMode=yes", "IdentitiesOnly=yes", "StrictHostKeyChecking=yes", f"UserKnownHostsFile={hosts}")
+        options = ("BatchMode=yes", "IdentitiesOnly=yes", "StrictHostKeyChecking=yes", f'UserKnownHostsFile="{hosts}"')
         words = ["ssh", "-F", "/dev/null", "-i", str(key), *(w for o in options for w in ("-o", o))]
         found["GIT_SSH_COMMAND"] = shlex.join(words)
     elif password.is_file():

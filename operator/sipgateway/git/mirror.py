@@ -73,23 +73,19 @@ class Mirror:
             SipgwError: it cannot be fetched, or the branch is not there.
         """
         try:
-            self._fetch()
+            commit = self._fetch(self.repository)
         except StorageError:
             raise
-        except SipgwError:
-            if self._is_sound():
-                self._explain()
-                raise
-            shutil.rmtree(self.repository.folder, ignore_errors=True)  # a copy: nothing is lost
-            self._fetch()
-        commit = self.repository.text("rev-parse", f"{_REF}^{{commit}}")
+        except SipgwError as error:
+            self._explain(error)
+            commit = self._anew()
         self._check_signature(commit)
         return commit
 
-    def _fetch(self) -> None:
-        repository = self.repository
+    def _fetch(self, repository: Repository) -> str:
+        """Brings a copy up to date; returns the branch's commit, of which everything is there then."""
         if not (repository.folder / "HEAD").is_file():
-            shutil.rmtree(repository.folder, ignore_errors=True)
+            _remove(repository.folder)
             repository.folder.mkdir(parents=True)
             repository.run("init", "--quiet", "--bare", "--template=", ".")
         for stale in repository.folder.rglob("*.lock"):  # nobody else is here, so who made it was killed
@@ -97,27 +93,35 @@ class Mirror:
         spec = f"+refs/heads/{self.branch}:{_REF}"
         options = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
         repository.run("fetch", *options, "--end-of-options", self.url, spec, remote=True)
+        commit = repository.text("rev-parse", "--verify", f"{_REF}^{{commit}}")
+        repository.run("rev-list", "--objects", "--quiet", "--max-count=1", commit)
+        return commit
 
-    def _is_sound(self) -> bool:
-        """Whether the copy itself is all right."""
+    def _anew(self) -> str:
+        """Another copy in place of the first, when it is whole: the first may hold what was applied last."""
+        fresh = Repository(self.folder / "anew.git", self.environment)
         try:
-            self.repository.run("rev-parse", "--git-dir")
-            if (self.repository.folder / _REF).exists():
-                self.repository.run("rev-list", "--objects", "--quiet", "--max-count=200", _REF)
-        except SipgwError:
-            return False
-        return True
+            _remove(fresh.folder)
+            commit = self._fetch(fresh)
+            _remove(self.repository.folder)
+            fresh.folder.rename(self.repository.folder)
+        finally:
+            _remove(fresh.folder)
+        return commit
 
-    def _explain(self) -> None:
-        """Says so when it is only that the branch is not there."""
+    def _explain(self, error: SipgwError) -> None:
+        """Raises what is at fault on the other side; returns when that can be read, and so our copy is at fault.
+
+        Raises:
+            SipgwError: the other side is not there, or has no such branch.
+        """
         try:
-            listed = self.repository.run(
-                "ls-remote", "--end-of-options", self.url, f"refs/heads/{self.branch}", remote=True
-            )
+            outside = Repository(self.folder, self.environment)
+            listed = outside.run("ls-remote", "--end-of-options", self.url, f"refs/heads/{self.branch}", remote=True)
         except SipgwError:
-            return
+            raise error from None
         if not listed.strip():
-            raise SipgwError(codes.NO_SUCH_BRANCH.because("", f"{self.branch} is not in {self.url}."))
+            raise SipgwError(codes.NO_SUCH_BRANCH.because("", f"{self.branch} is not in {self.url}.")) from None
 
     def _check_signature(self, commit: str) -> None:
         if self.allowed_signers is None:
@@ -128,3 +132,10 @@ class Mirror:
         except SipgwError:
             what = f"Commit {commit[:12]} has no signature of a key in {self.allowed_signers}."
             raise SipgwError(codes.SIGNATURE_MISSING.because("", what)) from None
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -5,7 +5,9 @@ In: a repository, lines. Out: the same lines on the other side, merged with thos
 
 from __future__ import annotations
 
+import random
 import re
+import time
 
 from sipgateway.errors import SipgwError
 from sipgateway.git import codes, names
@@ -84,5 +86,6 @@ def publish(repository: Repository, environment: str, remote: str) -> None:
         except SipgwError as error:
             if attempt == _TRIES - 1:
                 raise SipgwError(codes.PUSH_REFUSED.because("", f"{error.finding.message}")) from None
+            time.sleep(random.uniform(0, 0.1 * attempt))  # noqa: S311 - whoever was faster is let through
         else:
             return

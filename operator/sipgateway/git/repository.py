@@ -184,18 +184,20 @@ class Repository:
 
     def tree_id(self, commit: str, folder: str) -> str:
         """The id of a folder's tree in a commit: equal ids, equal content. Empty when it has no such folder."""
+        folder = "" if folder == "." else folder.rstrip("/")
         try:
             return self.text("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}:{folder}")
         except SipgwError:
             return ""
 
     def entries(self, commit: str, folder: str) -> list[Entry]:
-        """The files below a folder of a commit, by path.
+        """The files below a folder of a commit, by path; of the whole commit for `.`.
 
         Raises:
             InputError: something in it is no plain file, or too big.
         """
-        listed = self.run("ls-tree", "-r", "-l", "-z", "--full-tree", commit, "--", folder)
+        where = () if folder in {"", "."} else ("--", folder)
+        listed = self.run("ls-tree", "-r", "-l", "-z", "--full-tree", commit, *where)
         found: list[Entry] = []
         total = 0
         for line in filter(None, listed.split(b"\0")):
