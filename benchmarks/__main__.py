@@ -12,7 +12,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from lxml import etree
@@ -20,6 +19,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.fleet import SwitchProcess, gateway, manifest, quantile, running, simulator, write_manifests
+from benchmarks.operator import bench_operator
+from benchmarks.ring import Plan, bench_ring
+from benchmarks.table import Line
 from sipgateway.esl import commands
 from sipgateway.esl.client import connect
 from sipgateway.render.proof import prove
@@ -28,20 +30,11 @@ from sipgateway.render.xml import render
 
 _PASSWORD = "ClueCon"
 
+#: What `--only` knows, in the order in which it runs.
+NAMES = ("render", "change", "memory", "operator", "ring")
+
 #: Seconds within which `sipgw run` looks at all manifests, all files and the whole switch once more.
 _FULL_LOOK = 15.0
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A row of the table."""
-
-    what: str
-    floor: str
-    ours: str
-    ratio: str
-    goal: str
-    met: bool
 
 
 def bench_render(count: int) -> list[Line]:
@@ -157,20 +150,36 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of everything")
     parser.add_argument("--strict", action="store_true", help="end with 1 when a goal was missed")
+    parser.add_argument("--large", action="store_true", help="operator and ring with 10,000 gateways too (20 minutes)")
+    parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="NAME", help=", ".join(NAMES))
     args = parser.parse_args()
     part = 10 if args.quick else 1
     table = Table(title=f"{os.cpu_count()} cores, Python {sys.version.split()[0]}")
     for column in ("what", "floor", "ours", "ratio", "goal", ""):
         table.add_column(column, justify="left" if column == "what" else "right")
-    benches: dict[str, Callable[[], list[Line]]] = {
-        "render": lambda: bench_render(10_000 // part),
-        "one change": lambda: bench_change(1000 // part, 100 // part),
-        "memory": lambda: bench_memory(10_000 // part),
-    }
     lines: list[Line] = []
-    for name, bench in benches.items():
+
+    def tell(line: Line) -> None:
+        lines.append(line)
+        print(f"{line.what}: {line.floor} {line.ours} {line.ratio} {line.goal}", file=sys.stderr, flush=True)
+
+    def told(found: list[Line]) -> None:
+        for line in found:
+            tell(line)
+
+    sizes = (10, 1000 // part, *((10_000 // part,) if args.large else ()))
+    benches: dict[str, Callable[[], None]] = {
+        "render": lambda: told(bench_render(10_000 // part)),
+        "change": lambda: told(bench_change(1000 // part, 100 // part)),
+        "memory": lambda: told(bench_memory(10_000 // part)),
+        "operator": lambda: bench_operator(sizes, 200 // part, 1000 // part, tell),
+        "ring": lambda: bench_ring(
+            Plan(sizes, changes=40 // part, registering=12 // part, burst=1000 // part, idle=60 / part), tell
+        ),
+    }
+    for name in args.only:
         print(f"bench: {name} ...", file=sys.stderr, flush=True)
-        lines += bench()
+        benches[name]()
     for line in lines:
         table.add_row(line.what, line.floor, line.ours, line.ratio, line.goal, "met" if line.met else "MISSED")
     Console().print(table)

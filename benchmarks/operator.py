@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from benchmarks.fleet import quantile
+from benchmarks.processes import idle_cpu
 from benchmarks.table import Line, ratio_line
 from sipgateway.cluster import access
 from sipgateway.cluster.client import Api, Obj
@@ -176,7 +177,7 @@ class _Bench:
         metrics = operator.metrics()
         writes = sum(v for k, v in metrics.items() if k.startswith("sipgateway_writes_total"))
         peak = operator.memory_peak() / 2**20
-        cpu = await _idle_cpu(operator.pid, 20)
+        (cpu,) = await idle_cpu([operator.pid], 60)
         tell(Line(f"cold start, {count:,} up to date: writes", "-", f"{writes:.0f}", "-", "0", writes == 0))
         tell(Line(f"cold start, {count:,}: ready; all judged", "-", f"{ready:.1f} s; {took:.1f} s", "-", "-", met=True))
         tell(Line(f"operator's peak memory, {count:,}", "-", f"{peak:.0f} MB", "-", "<= 260 MB", peak <= 260))
@@ -202,18 +203,6 @@ async def _watching(api: Api, path: str) -> AsyncIterator[asyncio.Queue[tuple[st
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-async def _idle_cpu(pid: int, seconds: float) -> float:
-    """Share of one core that a process takes while nothing happens."""
-
-    def used() -> float:
-        fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / 100
-
-    before = used()
-    await asyncio.sleep(seconds)
-    return (used() - before) / seconds
 
 
 def _gateway(number: int) -> Obj:
