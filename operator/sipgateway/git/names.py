@@ -14,6 +14,7 @@ from sipgateway.git import codes
 #: What is left of git's own grammar (gitrevisions, git-check-ref-format) when nothing of it can be an option.
 _REF = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.+/-]*[A-Za-z0-9_+-])?", re.ASCII)
 _SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?", re.ASCII)
+_STEPS = re.compile(r"(?:~[0-9]{0,6}|\^)+$", re.ASCII)
 _SCP = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*@[A-Za-z0-9][A-Za-z0-9.-]*:[A-Za-z0-9_~/.][^\x00-\x20]*", re.ASCII)
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*", re.ASCII)
 _LONGEST = 255
@@ -32,12 +33,15 @@ def branch(name: str) -> str:
 
 
 def revision(text: str) -> str:
-    """A commit: its id, whole or the beginning of it, HEAD, or the name of a branch or tag.
+    """A commit: its id, whole or the beginning of it, HEAD, or a branch or tag; with steps back, such as `HEAD~2`.
 
     Raises:
         SipgwError: it is none (exit code 2).
     """
-    return text if text == "HEAD" or _SHA.fullmatch(text) else branch(text)
+    start = _STEPS.sub("", text)
+    if start != "HEAD" and not _SHA.fullmatch(start):
+        branch(start)
+    return text
 
 
 def is_id(text: str) -> bool:
