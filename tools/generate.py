@@ -10,12 +10,14 @@ import difflib
 import importlib
 import importlib.util
 import io
+import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from sipgateway.api import environments
 from sipgateway.api.codes import SECTIONS, Code
 from sipgateway.api.conditions_page import conditions_page
 from sipgateway.api.crd import crd
@@ -72,6 +74,7 @@ def generated() -> Mapping[Path, str]:
         ROOT / "docs" / "reference.md": reference_page(),
         ROOT / "docs" / "codes.md": codes_page(sections()),
         ROOT / "docs" / "conditions.md": conditions_page(),
+        ROOT / "docs" / "environments.schema.json": json.dumps(environments.schema(), indent=2) + "\n",
     }
 
 
