@@ -144,7 +144,7 @@ async def _run(args: argparse.Namespace, folder: Path) -> int:
                 evidence = await follower.once()
             except ApiError as error:
                 raise refused(error) from None
-            return ExitCode.OK if evidence.verdict is Verdict.GOOD else ExitCode.FAILED
+            return ExitCode.OK if evidence and evidence.verdict is Verdict.GOOD else ExitCode.FAILED
         if args.listen:
             host, port = args.listen
             await stack.enter_async_context(Health(host, port, follower.ready, follower.metrics.exposition))

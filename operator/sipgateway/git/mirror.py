@@ -126,9 +126,14 @@ class Mirror:
     def _check_signature(self, commit: str) -> None:
         if self.allowed_signers is None:
             return
-        keys = f"gpg.ssh.allowedSignersFile={self.allowed_signers}"
+        settings = (
+            "gpg.format=ssh",
+            f"gpg.ssh.allowedSignersFile={self.allowed_signers}",
+            "gpg.openpgp.program=false",  # keys of other kinds, which this machine may know, do not count
+            "gpg.x509.program=false",
+        )
         try:
-            self.repository.run("verify-commit", "--end-of-options", commit, settings=("gpg.format=ssh", keys))
+            self.repository.run("verify-commit", "--end-of-options", commit, settings=settings)
         except SipgwError:
             what = f"Commit {commit[:12]} has no signature of a key in {self.allowed_signers}."
             raise SipgwError(codes.SIGNATURE_MISSING.because("", what)) from None

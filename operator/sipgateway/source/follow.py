@@ -7,28 +7,36 @@ A commit that is refused changes nothing; the last one that was good stays. Noth
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from prometheus_client import CollectorRegistry, Counter, Gauge, exposition
 
 from sipgateway.api.environments import Environment
-from sipgateway.cluster.client import Api, ApiError
+from sipgateway.cluster.client import Api, ApiError, Obj
 from sipgateway.errors import InputError, SipgwError
 from sipgateway.git import notes
 from sipgateway.git.mirror import Mirror
 from sipgateway.reconcile.evidence import Evidence, Verdict, parse, signed
 from sipgateway.source import codes
-from sipgateway.source.git import check, read_environments
+from sipgateway.source.git import Checked, check, read_environments
 from sipgateway.source.sync import Report, Sync
 
 log = logging.getLogger("sipgateway.sync")
 
+_Live: TypeAlias = tuple[Mapping[str, Obj], int]
+
 #: Seconds between looks at an environment whose commit is applied, and for which it must be bad before that is noted.
 _JUDGE, _BAD_FOR = 15.0, 60.0
+
+#: Seconds after which a look that failed is taken again, at first; doubled up to the time between looks.
+_AGAIN = 1.0
 
 
 @dataclass(slots=True)
@@ -99,6 +107,8 @@ class Follower:
     metrics: Metrics = field(default_factory=Metrics)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _done: str = ""
+    _checked: Checked | None = None
+    _failed: int = 0
     _last: Evidence | None = None
     _bad_since: float | None = None
     _problem: str | None = "no commit was looked at yet"
@@ -113,32 +123,37 @@ class Follower:
 
     async def run(self, every: float) -> None:
         """Follows until it is cancelled; looks at the branch every so many seconds, and when it is woken."""
-        next_fetch = 0.0
+        next_look = 0.0
         while True:
             now = time.monotonic()
             try:
-                if self._wake.is_set() or now >= next_fetch:
+                if self._wake.is_set() or now >= next_look or self._failed:
                     self._wake.clear()
-                    next_fetch = now + every * random.uniform(0.8, 1.2)  # noqa: S311 - not all at the same moment
-                    await self.once()
+                    next_look = now + every * random.uniform(0.8, 1.2)  # noqa: S311 - not all at the same moment
+                    await self.once(may_wait_for_news=False)
                 else:
                     await self._judge_again()
-                self._problem = None
-                self.metrics.last_success.set(time.time())
             except (SipgwError, ApiError) as error:
+                self._failed += 1
                 self.metrics.failures.inc()
                 if self._problem != str(error):
                     log.error("%s", error)  # noqa: TRY400 - its words are for people
                 self._problem = str(error)
-            wait = min(max(next_fetch - time.monotonic(), 0.0), _JUDGE)
-            try:
+                wait = min(_AGAIN * 2 ** min(self._failed - 1, 10), every) * random.uniform(0.8, 1.2)  # noqa: S311
+            else:
+                self._failed = 0
+                self._problem = None
+                self.metrics.last_success.set(time.time())
+                wait = min(max(next_look - time.monotonic(), 0.0), _JUDGE)
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await self._wake.wait()
-            except TimeoutError:
-                continue
 
-    async def once(self) -> Evidence:
+    async def once(self, *, may_wait_for_news: bool = True) -> Evidence | None:
         """One look: the branch as it is now, applied and judged.
+
+        Args:
+            may_wait_for_news: else somebody who wakes it ends the wait for gateways, and there is no evidence.
 
         Raises:
             SipgwError: the branch or the environment cannot be read, or evidence cannot be pushed.
@@ -146,29 +161,44 @@ class Follower:
         """
         commit = await asyncio.to_thread(self.mirror.fetch)
         environment, folder = await asyncio.to_thread(self._place, commit)
-        checked = await asyncio.to_thread(check, self.mirror.repository, commit, environment, folder)
+        checked = self._checked
+        if checked is None or checked.commit != commit:
+            checked = await asyncio.to_thread(check, self.mirror.repository, commit, environment, folder)
         sync = Sync(self.api, environment, self.options.max_prune, self.options.allow_prune)
         report = await sync.apply(checked)
         news = commit != self._done
-        if news:
+        if news or report.applied or report.pruned:
             self._tell(commit, report)
         if report.refusals:
             evidence = sync.refusal(checked, report.refusals, int(time.time()))
         else:
             wait = self.options.deadline if news or report.applied else 0.0
-            live, now = await sync.settle(checked, asyncio.get_running_loop().time() + wait)
-            evidence = sync.evidence(checked, live, now, report.pruned)
+            settled = sync.settle(checked, asyncio.get_running_loop().time() + wait)
+            found = await (settled if may_wait_for_news else self._unless_woken(settled))
+            if found is None:
+                return None
+            evidence = sync.evidence(checked, *found, report.pruned)
         await self._note(environment, evidence, news=news)
-        self._done = commit
+        self._done, self._checked = commit, checked
         return evidence
+
+    async def _unless_woken(self, settled: Coroutine[Any, Any, _Live]) -> _Live | None:
+        """What becomes of gateways, or None when somebody says first that the branch has moved."""
+        work, news = asyncio.create_task(settled), asyncio.create_task(self._wake.wait())
+        try:
+            await asyncio.wait((work, news), return_when=asyncio.FIRST_COMPLETED)
+            return work.result() if work.done() else None
+        finally:
+            work.cancel()
+            news.cancel()
+            await asyncio.gather(work, news, return_exceptions=True)
 
     async def _judge_again(self) -> None:
         """Whether what was good is still good, and the other way round; what becomes of an outage is evidence too."""
-        if self._last is None or self._last.verdict is Verdict.REFUSED:
+        checked = self._checked
+        if checked is None or self._last is None or self._last.verdict is Verdict.REFUSED:
             return
-        repository = self.mirror.repository
-        environment, folder = await asyncio.to_thread(self._place, self._done)
-        checked = await asyncio.to_thread(check, repository, self._done, environment, folder)
+        environment, _ = await asyncio.to_thread(self._place, checked.commit)
         sync = Sync(self.api, environment)
         live, now = await sync.settle(checked, asyncio.get_running_loop().time())
         evidence = sync.evidence(checked, live, now)

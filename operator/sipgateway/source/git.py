@@ -121,6 +121,12 @@ def check(repository: Repository, commit: str, environment: Environment, folder:
             what = f"it is for namespace {given}; {environment.name} is {environment.namespace}."
             findings.append(codes.FOREIGN_NAMESPACE.because("metadata.namespace", what).at(place))
         wanted.append(_wanted(gateway.gateway.name, place.file, obj, environment, manifest))
+    first: dict[str, Wanted] = {}
+    for each in wanted:
+        # Lint takes a manifest without a namespace for one of another namespace than that of the environment.
+        if first.setdefault(each.name, each) is not each:
+            what = f"{environment.namespace}/{each.name} stands in {first[each.name].manifest.start()} already."
+            findings.append(codes.DUPLICATE_OBJECT.because("metadata.name", what).at(each.manifest.start()))
     return Checked(commit, tree, tuple(sorted(wanted, key=lambda w: w.name)), tuple(findings))
 
 

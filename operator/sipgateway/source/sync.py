@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import logging
 import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -23,6 +24,8 @@ from sipgateway.errors import Finding
 from sipgateway.reconcile.evidence import MAX_NAMED, Evidence, NotReady, Verdict
 from sipgateway.source import codes
 from sipgateway.source.git import ANNOTATION_DIGEST, Checked, Wanted, placed
+
+log = logging.getLogger("sipgateway.sync")
 
 #: Requests at once.
 _AT_ONCE = 8
@@ -44,16 +47,19 @@ class Report:
     Attributes:
         applied, unchanged, pruned: names.
         refusals: why nothing was done.
+        before: names that were applied from this very commit before it was refused.
     """
 
     applied: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
     pruned: list[str] = field(default_factory=list)
     refusals: tuple[Finding, ...] = ()
+    before: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         if self.refusals:
-            return f"refused: {len(self.refusals)} findings; nothing was applied"
+            done = f"{len(self.before)} had been applied before" if self.before else "nothing was applied"
+            return f"refused: {len(self.refusals)} findings; {done}"
         return f"{len(self.applied)} applied, {len(self.unchanged)} unchanged, {len(self.pruned)} pruned"
 
 
@@ -81,7 +87,7 @@ class Sync:
         """
         if checked.refusals:
             return Report(refusals=checked.refusals)
-        live = await self._live()
+        live = (await self._list())[0]
         wanted = {one.name: one for one in checked.wanted}
         gone = sorted(live.keys() - wanted.keys())
         report = Report(unchanged=[name for name, one in wanted.items() if _is_applied(live.get(name), one)])
@@ -89,12 +95,22 @@ class Sync:
         refusals = [*self._prune_refusals(gone, live, wanted)]
         refusals += [f for f in await self._each(todo, lambda one: self._dry_run(one, checked.commit)) if f is not None]
         if refusals:
-            return Report(refusals=tuple(refusals))
-        await self._each(todo, lambda one: self._apply(one, checked.commit))
-        report.applied = [one.name for one in todo]
-        for name in gone if wanted else ():
-            await self._prune(live[name])
-            report.pruned.append(name)
+            before = tuple(name for name, obj in live.items() if _commit_of(obj) == checked.commit)
+            return Report(refusals=tuple(refusals), before=before)
+
+        async def do(one: Wanted) -> None:
+            await self._send(one, checked.commit, {})
+            report.applied.append(one.name)
+
+        try:
+            await self._each(todo, do)
+            for name in gone:
+                await self._prune(live[name])
+                report.pruned.append(name)
+        except ApiError:
+            left = len(todo) + len(gone) - len(report.applied) - len(report.pruned)
+            log.warning("commit %s: so far %s; %d are left", checked.commit[:12], report, left)
+            raise
         return report
 
     async def settle(self, checked: Checked, deadline: float) -> tuple[Mapping[str, Obj], int]:
@@ -107,11 +123,11 @@ class Sync:
         Returns:
             The SipGateways as they are then.
         """
-        wanted = {one.name for one in checked.wanted}
+        wanted = checked.wanted
         found, version = await self._list()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(deadline):
-                while not all(_is_settled(found.get(name)) for name in wanted):
+                while not all(_is_settled(found.get(one.name), one) for one in wanted):
                     try:
                         if not version:
                             found, version = await self._list()
@@ -126,7 +142,7 @@ class Sync:
 
     def evidence(self, checked: Checked, live: Mapping[str, Obj], now: int, deleted: Sequence[str] = ()) -> Evidence:
         """What is to be said of a commit, from the SipGateways as they are."""
-        states = {one.name: _state(live.get(one.name)) for one in checked.wanted}
+        states = {one.name: _state(live.get(one.name), one) for one in checked.wanted}
         bad = [replace(state, name=name) for name, state in states.items() if state is not None]
         since = [_ready_since(live[one.name]) for one in checked.wanted if states[one.name] is None]
         applied = max((_written(live[name]) for name in states if name in live), default=now)
@@ -177,11 +193,7 @@ class Sync:
             version = page.version
         return found, version
 
-    async def _live(self) -> dict[str, Obj]:
-        """What this sync has applied and is still there."""
-        return (await self._list())[0]
-
-    async def _follow(self, found: dict[str, Obj], version: str, wanted: Collection[str]) -> str:
+    async def _follow(self, found: dict[str, Obj], version: str, wanted: Collection[Wanted]) -> str:
         """Takes events in until all is settled, or the server ends the watch; returns where to go on."""
         async for event in self.api.watch(self._path, version, selector=self._selector, seconds=_WATCH):
             name = event.object["metadata"].get("name", "")
@@ -190,7 +202,7 @@ class Sync:
                 found[name] = event.object
             elif event.type == "DELETED":
                 found.pop(name, None)
-            if all(_is_settled(found.get(one)) for one in wanted):
+            if all(_is_settled(found.get(one.name), one) for one in wanted):
                 break
         return version
 
@@ -220,9 +232,6 @@ class Sync:
             return _finding(one, error)
         return None
 
-    async def _apply(self, one: Wanted, commit: str) -> None:
-        await self._send(one, commit, {})
-
     async def _send(self, one: Wanted, commit: str, params: Mapping[str, str]) -> None:
         deadline = asyncio.get_running_loop().time() + self.patience
         while True:
@@ -251,9 +260,10 @@ class Sync:
     def _prune_refusals(
         self, gone: Sequence[str], live: Mapping[str, Obj], wanted: Mapping[str, Wanted]
     ) -> list[Finding]:
-        if not gone or not wanted:
-            return []  # an empty tree prunes nothing
-        if len(gone) == 1 or self.allow_prune or len(gone) <= self.max_prune * len(live):
+        if gone and not wanted:
+            what = f"{self.environment.folder} has no SipGateway, and {len(gone)} were applied before."
+            return [codes.EMPTY_TREE.because("", what)]
+        if len(gone) <= 1 or self.allow_prune or len(gone) <= self.max_prune * len(live):
             return []
         what = f"{len(gone)} of {len(live)} would go: {', '.join(gone[:10])}."
         return [codes.PRUNE_TOO_MUCH.because("", what)]
@@ -308,10 +318,12 @@ def _condition(obj: Obj, kind: str) -> Obj:
     return {}
 
 
-def _state(obj: Obj | None) -> NotReady | None:
-    """Why a SipGateway is not Ready; None when it is, or is suspended."""
+def _state(obj: Obj | None, one: Wanted) -> NotReady | None:
+    """Why a SipGateway is not Ready as its manifest has it; None when it is, or is suspended."""
     if obj is None:
         return NotReady("", "Missing", "it is not in the cluster")
+    if not _is_applied(obj, one):
+        return NotReady("", "Changed", "it is not as its manifest says")
     if (obj.get("spec") or {}).get("suspend") is True:
         return None
     ready = _condition(obj, "Ready")
@@ -326,8 +338,14 @@ def _sip(text: str) -> str:
     return found[0] if found else ""
 
 
-def _is_settled(obj: Obj | None) -> bool:
-    return obj is not None and (_state(obj) is None or _condition(obj, "Stalled").get("status") == "True")
+def _is_settled(obj: Obj | None, one: Wanted) -> bool:
+    if obj is None or not _is_applied(obj, one):
+        return False
+    return _state(obj, one) is None or _condition(obj, "Stalled").get("status") == "True"
+
+
+def _commit_of(obj: Obj) -> str:
+    return str((obj["metadata"].get("annotations") or {}).get(ANNOTATION_COMMIT) or "")
 
 
 def _ready_since(obj: Obj) -> int:
