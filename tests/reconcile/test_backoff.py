@@ -29,20 +29,28 @@ def test_the_first_hint_acts_at_once() -> None:
 
 def test_the_gap_doubles_while_changes_keep_coming() -> None:
     pace, now, gaps = Pace(), 10.0, []
-    for _ in range(7):
+    for _ in range(8):
         now = pace.start_at(now)
         pace = pace.passed(now)
         gaps.append(pace.gap)
-    assert gaps == [0.025, 0.05, 0.1, 0.2, 0.4, 0.5, 0.5]
+    assert gaps == [0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
 
 
-def test_the_gap_falls_back_after_a_quiet_second() -> None:
-    busy = Pace(GAP_MAX, 10.0)
-    assert busy.passed(10.0 + 2 * GAP_MAX + 0.01).gap == GAP_MIN
+def test_ten_seconds_of_changes_are_at_most_fifteen_passes() -> None:
+    pace, now, passes = Pace(), 10.0, 0
+    while (now := pace.start_at(now)) < 20.0:
+        pace, passes = pace.passed(now), passes + 1
+    assert passes <= 15
+
+
+def test_the_gap_falls_back_after_a_quiet_second_or_after_two_gaps() -> None:
+    assert Pace(GAP_MIN, 10.0).passed(11.01).gap == GAP_MIN
+    assert Pace(GAP_MAX, 10.0).passed(11.01).gap == GAP_MAX
+    assert Pace(GAP_MAX, 10.0).passed(10.0 + 2 * GAP_MAX + 0.01).gap == GAP_MIN
 
 
 @given(st.lists(st.floats(0, 3, allow_nan=False), min_size=1, max_size=50))
-def test_passes_are_never_more_than_half_a_second_late_nor_early(pauses: list[float]) -> None:
+def test_passes_are_never_more_than_a_second_late_nor_early(pauses: list[float]) -> None:
     pace = Pace()
     for now in itertools.accumulate(pauses):
         start = pace.start_at(max(now, pace.last))

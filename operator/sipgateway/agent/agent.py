@@ -48,7 +48,7 @@ _GRACE = 2.0
 #: Seconds after a change in the cluster in which the switch mostly has it: then one report says both.
 _SOON = 0.2
 
-#: Seconds between writes of what a restart must know.
+#: Seconds until what a restart must know is written again.
 _KEEP = 1.0
 
 
@@ -219,18 +219,21 @@ class Agent:
         self.keeper.want(desired)
 
     async def _keep_memory(self) -> None:
-        """Writes down what a restart must know, soon after it changed."""
+        """Writes down what a restart must know, not in the way of what is being changed: the log has the news."""
+        kept: object = None
         while True:
             await self._unkept.wait()
+            if kept is not None:
+                await asyncio.sleep(_KEEP)
             self._unkept.clear()
             try:
                 async with self._memory_lock:
                     fleet = self.source.fleet
                     known = (self.source.key_id, tuple(fleet.claims.values()), tuple(fleet.gone))
-                    await asyncio.to_thread(memory.keep, self.folder, *known)
+                    kept = await asyncio.to_thread(memory.keep, self.folder, *known, kept)
             except StorageError as error:
                 _log.warning("what a restart must know cannot be written: %s", error.finding.message)
-            await asyncio.sleep(_KEEP)
+                await asyncio.sleep(_KEEP)
 
     def _idled(self) -> None:
         """A pass left nothing to do: what is gone for good is forgotten, and there may be news without any step."""

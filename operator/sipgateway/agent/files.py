@@ -185,7 +185,9 @@ class ConfFolder:
         Raises:
             StorageError: it cannot be written; what was kept before is whole.
         """
-        data = json.dumps(value, ensure_ascii=True, sort_keys=True, indent=1).encode() + b"\n"
+        data = (
+            json.dumps(value, ensure_ascii=True, sort_keys=True).encode() + b"\n"
+        )  # an indent costs ten times as much
         self.write_all({f"{STATE_FOLDER}/{name}.json": data})
 
     def append_state(self, name: str, values: Iterable[object]) -> None:

@@ -46,15 +46,26 @@ class Memory:
     gone: frozenset[str] = frozenset()
 
 
-def keep(folder: ConfFolder, key_id: str, claims: Iterable[Claim], gone: Iterable[str]) -> None:
+def keep(
+    folder: ConfFolder, key_id: str, claims: Iterable[Claim], gone: Iterable[str], before: object = None
+) -> object:
     """Writes it down.
+
+    Args:
+        folder: where.
+        key_id: id of the fleet's revision key.
+        claims: what is wanted.
+        gone: gateway names that are to go.
+        before: what the call before this one returned: the same is not written again.
 
     Raises:
         StorageError: it cannot be written; what was kept before is whole.
     """
-    gateways = {c.name: _entry(c) for c in claims}
-    folder.write_state(_STATE, {"key": key_id, "gateways": gateways, "gone": sorted(gone)})
-    folder.drop_appended(_STATE)
+    state = {"key": key_id, "gateways": {c.name: _entry(c) for c in claims}, "gone": sorted(gone)}
+    if state != before:
+        folder.write_state(_STATE, state)
+        folder.drop_appended(_STATE)
+    return state
 
 
 def note(folder: ConfFolder, claims: Iterable[Claim], gone: Iterable[str]) -> None:
