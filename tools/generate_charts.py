@@ -76,6 +76,13 @@ CLUSTER = Render(
     "sipgateway-system",
     "crds.install=false,watch.allNamespaces=true,injection.create=true",
 )
+SYNC = Render(
+    OPERATOR,
+    "sipgateway-operator",
+    "sipgateway-system",
+    "crds.install=false,sync.environments[0].name=production,sync.environments[0].namespace=voice,"
+    "sync.repository=https://git.example.com/voice/trunks.git,sync.credentialsSecret=trunks-git",
+)
 FLEET = Render(EXAMPLE, "freeswitch-example", "voice", "createEslPassword=false,image.tag=1.10.12")
 
 
@@ -190,6 +197,19 @@ Limit it by the `namespaceSelector` of both bindings.
             (CLUSTER, "MutatingAdmissionPolicyBinding", "agents.sipgateway.dev"),
             (CLUSTER, "ValidatingAdmissionPolicy", "agents.sipgateway.dev"),
             (CLUSTER, "ValidatingAdmissionPolicyBinding", "agents.sipgateway.dev"),
+        ),
+    ),
+    Manifest(
+        "sync/sync.yaml",
+        """\
+`sipgw sync` for one environment: here `production`, whose SipGateways are in the namespace `voice`. Name your repository
+and your image (the target `sync` of the Dockerfile), and make the Secret first:
+
+  kubectl -n sipgateway-system create secret generic trunks-git --from-literal=username=sync --from-file=password=FILE
+""",
+        tuple(
+            (SYNC, kind, "sipgateway-operator-sync-production")
+            for kind in ("ServiceAccount", "Role", "RoleBinding", "Deployment")
         ),
     ),
     Manifest(

@@ -28,14 +28,14 @@ def let_in(path: str) -> bool:
     return inside
 
 
-def test_both_stages_have_one_base_that_is_pinned_by_its_tag() -> None:
-    assert re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE) == ["python:${PYTHON}"] * 2
+def test_all_stages_have_one_base_that_is_pinned_by_its_tag() -> None:
+    assert re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE) == ["python:${PYTHON}"] * 3
     assert re.search(r"^ARG PYTHON=3\.\d+\.\d+-slim-\w+$", DOCKERFILE, re.MULTILINE)
 
 
 @pytest.mark.controlplane
 def test_it_runs_as_the_user_that_the_charts_say_and_starts_what_their_arguments_follow() -> None:
-    assert re.search(r"^USER 65532:65532$", DOCKERFILE, re.MULTILINE)
+    assert len(re.findall(r"^USER 65532:65532$", DOCKERFILE, re.MULTILINE)) == 2
     assert DOCKERFILE.rstrip().endswith('ENTRYPOINT ["/opt/sipgateway/bin/sipgw"]')
     spec = helm.pod_specs(helm.render(helm.OPERATOR))[0]["spec"]
     assert spec["securityContext"]["runAsUser"] == 65532

@@ -12,6 +12,7 @@ from sipgateway.api.names import AGENT_CONTAINER, LABEL_SWITCH
 from sipgateway.cli import agent as agent_command
 from sipgateway.cli import operator as operator_command
 from sipgateway.cli import simulator as simulator_command
+from sipgateway.cli import sync as sync_command
 from sipgateway.cli.options import layout_of
 from tests.charts import helm
 from tests.charts.library import BARE, OPINIONATED, chart, pod_of
@@ -112,11 +113,15 @@ def parsed(command: Any, arguments: list[str]) -> argparse.Namespace:
 
 @pytest.mark.parametrize("values", helm.OPERATOR_VALUES, ids=lambda path: path.stem)
 def test_the_operator_understands_its_arguments(values: Path) -> None:
-    first, *rest = helm.only(helm.render(helm.OPERATOR, values), "Deployment")["spec"]["template"]["spec"][
-        "containers"
-    ][0]["args"]
-    assert first == "operator"
-    assert parsed(operator_command, rest).lease_name
+    for template in helm.pod_specs(helm.render(helm.OPERATOR, values)):
+        first, *rest = template["spec"]["containers"][0]["args"]
+        if first == "sync":
+            args = parsed(sync_command, rest)
+            assert args.repository
+            assert 0 <= args.max_prune <= 1
+        else:
+            assert first == "operator"
+            assert parsed(operator_command, rest).lease_name
 
 
 @pytest.mark.parametrize("values", [None, *helm.EXAMPLE_VALUES], ids=lambda path: path.stem if path else "default")

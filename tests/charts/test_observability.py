@@ -21,6 +21,7 @@ from sipgateway.agent.files import ConfFolder
 from sipgateway.api.conditions import ConditionType, Status
 from sipgateway.cluster.access import Access
 from sipgateway.kube.metrics import Metrics as OperatorMetrics
+from sipgateway.source.follow import Metrics as SyncMetrics
 from tests.charts import helm
 from tools import dashboard
 
@@ -34,9 +35,10 @@ _SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_
 
 @pytest.fixture(scope="module")
 def series(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
-    """Every series that operator and agent offer, and its labels."""
+    """Every series that operator, sync and agent offer, and its labels."""
     found: dict[str, set[str]] = {}
-    for collector in OperatorMetrics().registry._collector_to_names:
+    collectors = [*OperatorMetrics().registry._collector_to_names, *SyncMetrics().registry._collector_to_names]
+    for collector in collectors:
         for metric in collector.collect():
             labels = set(getattr(collector, "_labelnames", ())) | ({"le"} if metric.type == "histogram" else set())
             found |= {f"{metric.name}{suffix}": labels for suffix in _SUFFIXES[metric.type]}
@@ -237,6 +239,10 @@ CASES = {
     "SipgatewaySwitchChangedByHand": Case(
         {f"sipgateway_agent_drift_repaired_total{{{AGENT}}}": "0x35 1x5"},
         {f"sipgateway_agent_drift_repaired_total{{{AGENT}}}": "2x40"},
+    ),
+    "SipgatewaySyncBad": Case(
+        {f"sipgateway_sync_good{{{AGENT}}}": "1x30 0x10"},
+        {f"sipgateway_sync_good{{{AGENT}}}": "0x33 1x7"},
     ),
 }
 

@@ -33,7 +33,7 @@ def test_the_api_server_takes_each_object(cluster: ControlPlane, chart: Path, va
 
 @pytest.mark.parametrize(
     ("option", "path"),
-    [("--kustomize", "install"), ("--kustomize", "switch"), ("--filename", "injection")],
+    [("--kustomize", "install"), ("--kustomize", "switch"), ("--filename", "injection"), ("--filename", "sync")],
     ids=lambda one: one.strip("-"),
 )
 def test_the_api_server_takes_the_manifests_too(cluster: ControlPlane, option: str, path: str) -> None:

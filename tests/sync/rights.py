@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import yaml
+
 from tests.kube.lab import Lab
 
-_RULES = [
-    {
-        "apiGroups": ["sipgateway.dev"],
-        "resources": ["sipgateways"],
-        "verbs": ["get", "list", "watch", "create", "patch", "delete"],
-    }
-]
+_SHIPPED = Path(__file__).parents[2] / "manifests" / "sync" / "sync.yaml"
+_RULES = next(one["rules"] for one in yaml.safe_load_all(_SHIPPED.read_text()) if one and one["kind"] == "Role")
 
 
 def sync_kubeconfig(lab: Lab, account: str = "sipgateway-sync") -> Path:

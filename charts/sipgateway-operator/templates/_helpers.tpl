@@ -29,6 +29,10 @@
 {{- end -}}
 {{- end -}}
 
+{{- define "sipgateway-operator.syncImage" -}}
+{{- .Values.sync.image | default (printf "%s:%s-sync" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion)) -}}
+{{- end -}}
+
 {{- /* In: (list context component). */ -}}
 {{- define "sipgateway-operator.labels" -}}
 {{- $context := first . -}}

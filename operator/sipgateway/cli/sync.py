@@ -63,6 +63,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="where notes are pushed (default: the repository; `-`: nowhere)",
     )
     parser.add_argument(
+        "--evidence-credentials", type=Path, metavar="DIR", help="for that (default: those of --credentials)"
+    )
+    parser.add_argument(
         "--evidence-key", type=Path, metavar="FILE", help="private key (PEM, Ed25519) that signs evidence"
     )
     parser.add_argument(
@@ -130,6 +133,7 @@ async def _run(args: argparse.Namespace, folder: Path) -> int:
         path=args.path,
         deadline=args.deadline,
         evidence_remote=args.evidence_remote,
+        evidence_access=credentials.environment(args.evidence_credentials) if args.evidence_credentials else None,
         key=_key(args.evidence_key),
         max_prune=args.max_prune,
         allow_prune=args.allow_prune,

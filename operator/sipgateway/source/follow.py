@@ -23,6 +23,7 @@ from sipgateway.cluster.client import Api, ApiError, Obj
 from sipgateway.errors import InputError, SipgwError
 from sipgateway.git import notes
 from sipgateway.git.mirror import Mirror
+from sipgateway.git.repository import Repository
 from sipgateway.reconcile.evidence import Evidence, Verdict, parse, signed
 from sipgateway.source import codes
 from sipgateway.source.git import Checked, check, read_environments
@@ -83,6 +84,7 @@ class Options:
         path: folder in the repository; empty for the environment's.
         deadline: seconds in which all gateways of a commit must become Ready.
         evidence_remote: where notes are pushed; empty for the repository itself, `-` for nowhere.
+        evidence_access: credentials for that; None for those of the repository.
         key: that signs evidence.
         max_prune, allow_prune: as in `Sync`.
     """
@@ -92,6 +94,7 @@ class Options:
     path: str = ""
     deadline: float = 120.0
     evidence_remote: str = ""
+    evidence_access: Mapping[str, str] | None = field(default=None, repr=False)
     key: Ed25519PrivateKey | None = None
     max_prune: float = 0.25
     allow_prune: bool = False
@@ -142,7 +145,6 @@ class Follower:
                 wait = min(_AGAIN * 2 ** min(self._failed - 1, 10), every) * random.uniform(0.8, 1.2)  # noqa: S311
             else:
                 self._failed = 0
-                self._problem = None
                 self.metrics.last_success.set(time.time())
                 wait = min(max(next_look - time.monotonic(), 0.0), _JUDGE)
             with contextlib.suppress(TimeoutError):
@@ -166,6 +168,7 @@ class Follower:
             checked = await asyncio.to_thread(check, self.mirror.repository, commit, environment, folder)
         sync = Sync(self.api, environment, self.options.max_prune, self.options.allow_prune)
         report = await sync.apply(checked)
+        self._problem = f"commit {commit[:12]} is refused" if report.refusals else None
         news = commit != self._done
         if news or report.applied or report.pruned:
             self._tell(commit, report)
@@ -244,6 +247,8 @@ class Follower:
 
     def _write(self, environment: Environment, commit: str, line: str) -> None:
         repository, remote = self.mirror.repository, self.options.evidence_remote or self.mirror.url
+        if self.options.evidence_access is not None:
+            repository = Repository(repository.folder, self.options.evidence_access)
         if remote == "-":
             notes.add(repository, environment.name, commit, line)
             return
