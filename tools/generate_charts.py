@@ -202,8 +202,8 @@ Limit it by the `namespaceSelector` of both bindings.
     Manifest(
         "sync/sync.yaml",
         """\
-`sipgw sync` for one environment: here `production`, whose SipGateways are in the namespace `voice`. Name your repository
-and your image (the target `sync` of the Dockerfile), and make the Secret first:
+`sipgw sync` for one environment: here `production`, whose SipGateways are in the namespace `voice`. Name your
+repository and your image (the target `sync` of the Dockerfile), and make the Secret first:
 
   kubectl -n sipgateway-system create secret generic trunks-git --from-literal=username=sync --from-file=password=FILE
 """,

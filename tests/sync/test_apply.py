@@ -2,31 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
 import pytest
 
-from tests.controlplane.operators import Operators
-from tests.controlplane.plane import ControlPlane
+from tests.controlplane.api import ApiError
 from tests.kube.lab import Lab, gateway
 from tests.sync.commits import FOLDER, Commits, manifest
 from tests.sync.rights import sync_kubeconfig
-
-Obj = dict[str, Any]
-
-
-@pytest.fixture
-def lab(control_plane: ControlPlane, tmp_path: Path) -> Iterator[Lab]:
-    one = Lab(control_plane, Operators(tmp_path))
-    yield one
-    one.close()
-
-
-@pytest.fixture
-def commits(lab: Lab, tmp_path: Path) -> Commits:
-    return Commits(tmp_path / "repository", lab.namespace, sync_kubeconfig(lab))
 
 
 def names(lab: Lab) -> list[str]:
@@ -145,7 +126,7 @@ def test_a_sync_has_no_right_to_anything_else(lab: Lab, commits: Commits) -> Non
         with api:
             kind = "apis/sipgateway.dev/v1alpha1"
             for path in (f"/api/v1/namespaces/{lab.namespace}/secrets", f"/{kind}/namespaces/{other}/sipgateways"):
-                with pytest.raises(Exception, match="403"):
+                with pytest.raises(ApiError, match="403"):
                     api.get(path)
     finally:
         lab.plane.delete_namespace(other)

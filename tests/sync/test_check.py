@@ -12,7 +12,7 @@ GOOD = manifest("acme")
 
 
 @pytest.fixture
-def commits(tmp_path: Path) -> Commits:
+def commits(tmp_path: Path) -> Commits:  # without a cluster
     return Commits(tmp_path)
 
 

@@ -1,0 +1,232 @@
+"""`sipgw sync` as a process: evidence, exit codes, a push that is told, and `kill -9`."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import os
+import random
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from sipgateway.reconcile.evidence import Evidence, Verdict, is_signed_by, parse
+from tests.controlplane.ports import free_port
+from tests.controlplane.process import Program, clean_environment, wait_until
+from tests.git.served import commit, git, new_repository
+from tests.kube.lab import Lab
+from tests.sync.commits import FOLDER, manifest
+
+pytestmark = pytest.mark.timeout(180)
+
+SECRET = b"a secret that is long enough"
+
+
+@dataclass
+class Followed:
+    """A repository, and how a sync of it is called."""
+
+    lab: Lab
+    folder: Path
+    source: Path
+    notes: Path
+    key: Ed25519PrivateKey
+    kubeconfig: Path
+
+    def command(self, *flags: str) -> list[str]:
+        return [
+            *(sys.executable, "-m", "sipgateway", "sync"),
+            f"--repository={self.source}",
+            "--environment=staging",
+            f"--folder={self.folder / 'mirror'}",
+            f"--kubeconfig={self.kubeconfig}",
+            f"--evidence-remote={self.notes}",
+            f"--evidence-key={self.folder / 'key.pem'}",
+            *flags,
+        ]
+
+    def once(self, *flags: str) -> tuple[int, str]:
+        done = subprocess.run(
+            self.command("--once", *flags),
+            capture_output=True,
+            text=True,
+            env=clean_environment(),
+            timeout=60,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    def commit(self, files: dict[str, str | None]) -> str:
+        return commit(self.source, {f"{FOLDER}/{name}": text for name, text in files.items()})
+
+    def evidence(self, made: str) -> tuple[Evidence, ...]:
+        git(self.notes, "fetch", "-q", str(self.source), "main")  # so that git shows a note on what it knows
+        ref = "refs/notes/sipgateway/staging"
+        return parse(git(self.notes, "notes", f"--ref={ref}", "show", made, check=False))
+
+
+@pytest.fixture
+def followed(empty: Lab, account: Path, tmp_path: Path) -> Followed:
+    layout = {
+        "apiVersion": "sipgateway.dev/v1alpha1",
+        "kind": "Environments",
+        "environments": [{"name": "staging", "namespace": empty.namespace}],
+    }
+    source = new_repository(tmp_path / "source", {"environments/environments.yaml": yaml.safe_dump(layout)})
+    notes = tmp_path / "notes.git"
+    notes.mkdir()
+    git(notes, "init", "-q", "--bare", ".")
+    key = Ed25519PrivateKey.generate()
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (tmp_path / "key.pem").write_bytes(pem)
+    return Followed(empty, tmp_path, source, notes, key, account)
+
+
+def suspended(name: str, **spec: object) -> str:
+    """Ready without a switch."""
+    return manifest(name, suspend=True, **spec)
+
+
+def test_one_look_for_ci_says_by_its_exit_code_what_became_of_the_commit(followed: Followed) -> None:
+    good = followed.commit({"a.yaml": suspended("a"), "b.yaml": suspended("b")})
+    assert followed.once()[0] == 0
+    [found] = followed.evidence(good)
+    assert (found.verdict, found.gateways, found.ready, found.deleted) == (Verdict.GOOD, 2, 2, ())
+    assert is_signed_by(found, [followed.key.public_key()])
+
+    bad = followed.commit({"c.yaml": manifest("c", switch="nobody")})
+    code, said = followed.once("--deadline=1")
+    assert code == 1, said
+    [found] = followed.evidence(bad)
+    assert (found.verdict, [one.name for one in found.not_ready]) == (Verdict.BAD, ["c"])
+    assert "sipgw rollback staging --last-good" in said
+
+    refused = followed.commit({"c.yaml": manifest("c", proxxy="x")})
+    code, said = followed.once()
+    assert code == 1, said
+    [found] = followed.evidence(refused)
+    assert (found.verdict, [one.reason for one in found.not_ready]) == (Verdict.REFUSED, ["UnknownField"])
+    assert found.not_ready[0].name.startswith(f"{FOLDER}/c.yaml:")
+    assert "spec" in said
+
+    git(followed.source, "branch", "-m", "main", "trunk")
+    code, said = followed.once()
+    assert (code, "NoSuchBranch" in said) == (1, True), said
+    assert followed.once("--branch=--upload-pack=x")[0] == 2
+
+
+def test_a_push_that_is_told_is_looked_at_at_once_and_one_that_is_not_signed_is_not(followed: Followed) -> None:
+    (followed.folder / "secret").write_bytes(SECRET)
+    door, health = free_port(), free_port()
+    flags = (
+        f"--webhook-listen=127.0.0.1:{door}",
+        f"--webhook-secret={followed.folder / 'secret'}",
+        f"--listen=127.0.0.1:{health}",
+        "--every=3600",
+    )
+    first = followed.commit({"a.yaml": suspended("a")})
+    sync = Program(
+        "sync",
+        followed.command(*flags),
+        followed.folder / "sync.log",
+        is_ready=lambda: urllib.request.urlopen(f"http://127.0.0.1:{health}/readyz", timeout=5).status == 200,
+    )
+
+    def told(body: bytes, signature: str | None) -> int:
+        request = urllib.request.Request(f"http://127.0.0.1:{door}/webhook", body, method="POST")
+        if signature is not None:
+            request.add_header("X-Hub-Signature-256", signature)
+        try:
+            return int(urllib.request.urlopen(request, timeout=5).status)  # noqa: S310 - http
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    def sign(body: bytes, secret: bytes = SECRET) -> str:
+        return "sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest()
+
+    try:
+        sync.start()
+        wait_until(lambda: bool(followed.evidence(first)), 30, sync.tail)
+        second = followed.commit({"a.yaml": suspended("a", ping=60)})
+        for signature in (None, "", "sha256=", sign(b"{}", b"another secret than that"), sign(b"{ }"), "sha1=0"):
+            assert told(b"{}", signature) == 401
+        assert told(b"x" * (1024 * 1024 + 1), sign(b"x")) == 413
+        assert followed.evidence(second) == ()
+        assert told(b"{}", sign(b"{}")) == 202
+        wait_until(lambda: bool(followed.evidence(second)), 30, sync.tail)
+        assert followed.lab.get("sipgateways", "a")["spec"]["ping"] == 60
+        metrics = urllib.request.urlopen(f"http://127.0.0.1:{health}/metrics", timeout=5).read().decode()
+        assert "sipgateway_sync_good 1.0" in metrics
+        # A push while gateways are waited for ends the wait.
+        slow = followed.commit({"a.yaml": manifest("a", switch="nobody")})
+        assert told(b"{}", sign(b"{}")) == 202
+        annotation = "sipgateway.dev/commit"
+        wait_until(
+            lambda: followed.lab.get("sipgateways", "a")["metadata"]["annotations"][annotation] == slow, 30, sync.tail
+        )
+        fixed = followed.commit({"a.yaml": suspended("a")})
+        assert told(b"{}", sign(b"{}")) == 202
+        wait_until(lambda: bool(followed.evidence(fixed)), 30, sync.tail)
+        assert sync.stop() == 0
+    finally:
+        if sync.runs:
+            sync.kill()
+
+
+def test_killed_at_any_moment_no_commit_stays_half_applied_or_unnoticed(followed: Followed) -> None:
+    chance = random.Random(7)
+    turns, names = int(os.environ.get("SIPGW_SYNC_KILLS", "6")), [f"gw-{n}" for n in range(60)]
+    sync = Program("sync", followed.command("--every=1"), followed.folder / "sync.log", is_ready=lambda: True)
+    halves = 0
+
+    def applied(made: str) -> int:
+        """How many gateways have come from this commit."""
+        found = followed.lab.all("sipgateways")
+        return sum(one["metadata"]["annotations"]["sipgateway.dev/commit"] == made for one in found)
+
+    try:
+        for turn in range(turns):
+            gone = set(chance.sample(names, 3))
+            there = followed.source / FOLDER
+            made = followed.commit(
+                {
+                    f"{name}.yaml": None if name in gone else suspended(name, ping=30 + turn)
+                    for name in names
+                    if name not in gone or (there / f"{name}.yaml").exists()
+                }
+            )
+            sync.launch()
+            at = chance.randint(0, 57)
+            with contextlib.suppress(TimeoutError):  # a moment of its own where there is nothing to see
+                limit = 20.0 if at else chance.uniform(0.3, 1.5)
+                wait_until(lambda at=at, made=made: applied(made) >= (at or 99), limit, lambda: "", 0.002)  # type: ignore[misc]
+            sync.kill()
+            halves += 0 < applied(made) < 57
+        # One gateway changes; of all others the last process has to find out what is missing.
+        last = followed.commit({"gw-60.yaml": suspended("gw-60", ping=20)})
+        sync.launch()
+        wait_until(lambda: bool(followed.evidence(last)), 30, sync.tail)
+        assert sync.stop() == 0
+    finally:
+        if sync.runs:
+            sync.kill()
+    wanted = {
+        path.stem: yaml.safe_load(path.read_text())["spec"]["ping"]
+        for path in (followed.source / FOLDER).glob("*.yaml")
+    }
+    there_now = {one["metadata"]["name"]: one["spec"]["ping"] for one in followed.lab.all("sipgateways")}
+    assert there_now == wanted
+    assert halves, "no kill came while a commit was being applied"
+    found = followed.evidence(last)[-1]
+    assert (found.verdict, found.gateways) == (Verdict.GOOD, len(wanted))
+    git(followed.folder / "mirror" / "mirror.git", "fsck", "--strict")
+    git(followed.notes, "fsck", "--strict")
