@@ -74,13 +74,8 @@ class Facts:
 
 def status(facts: Facts) -> dict[str, Any]:
     """The status, but for its heartbeat."""
-    listed = facts.view.listed(facts.wanted)
-    loaded = facts.view.loaded()
-    proved = {
-        name
-        for name, want in listed.items()
-        if (have := loaded.get(name)) is not None and have.revision == want.revision and want.profile in have.profiles
-    }
+    view = facts.view
+    proved = view.proved(facts.wanted)
     groups: dict[Group, list[str]] = {}
     troubled: set[str] = set()
     for name in facts.wanted.keys() | facts.refused.keys():
@@ -105,8 +100,13 @@ def status(facts: Facts) -> dict[str, Any]:
     if problems is None:
         names = sum(map(len, groups.values()))
         unreachable = unreachable or REPORT_TOO_LARGE.finding("", f"{names} gateways are not as they should be.")
-    foreign = sum(1 for name in loaded if name not in facts.ours)
-    ghosts = sum(1 for n, have in loaded.items() if n in facts.ours and (have.ghost or n not in facts.wanted))
+    foreign = ghosts = 0
+    for name in view.rows:
+        copies = view.copies(name)
+        if copies and name not in facts.ours:
+            foreign += 1
+        elif copies > 1 or (copies and name not in facts.wanted):
+            ghosts += 1
     return {
         "agentVersion": facts.agent_version[: limits.MAX_AGENT_VERSION],
         **({"switchVersion": facts.switch_version[: limits.MAX_AGENT_VERSION]} if facts.switch_version else {}),

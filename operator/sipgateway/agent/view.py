@@ -173,6 +173,22 @@ class SwitchView:
                 found[name] = Loaded(name, tuple(p for p, _ in live), live[0][1], self.revisions.get(name))
         return found
 
+    def copies(self, name: str) -> int:
+        """How many live copies of this name there are; one in most cases, so this is quick."""
+        return len(self._live(name))
+
+    def proved(self, wanted: Mapping[str, Wanted]) -> set[str]:
+        """Those of these gateways that are loaded as they are wanted. Asked for each report, so it makes no values."""
+        found: set[str] = set()
+        for name, want in wanted.items():
+            if name in self.rows and self.revisions.get(name) == want.revision:
+                profile = self.aliases.get(want.profile, want.profile)
+                for where, _ in self._live(name):
+                    if where == profile:
+                        found.add(name)
+                        break
+        return found
+
     def event(self, event: GatewayEvent, now: float) -> None:
         """Takes a gateway event in (fact 22)."""
         self._said = None
