@@ -68,6 +68,14 @@ class Followed:
     def commit(self, files: dict[str, str | None]) -> str:
         return commit(self.source, {f"{FOLDER}/{name}": text for name, text in files.items()})
 
+    def program(self) -> Program:
+        return Program("sync", self.command("--every=1"), self.folder / "sync.log", is_ready=lambda: True)
+
+    def applied(self, made: str) -> int:
+        """How many gateways have come from this commit."""
+        found = self.lab.all("sipgateways")
+        return sum(one["metadata"]["annotations"]["sipgateway.dev/commit"] == made for one in found)
+
     def evidence(self, made: str) -> tuple[Evidence, ...]:
         git(self.notes, "fetch", "-q", str(self.source), "main")  # so that git shows a note on what it knows
         ref = "refs/notes/sipgateway/staging"
@@ -185,14 +193,8 @@ def test_a_push_that_is_told_is_looked_at_at_once_and_one_that_is_not_signed_is_
 def test_killed_at_any_moment_no_commit_stays_half_applied_or_unnoticed(followed: Followed) -> None:
     chance = random.Random(7)
     turns, names = int(os.environ.get("SIPGW_SYNC_KILLS", "6")), [f"gw-{n}" for n in range(60)]
-    sync = Program("sync", followed.command("--every=1"), followed.folder / "sync.log", is_ready=lambda: True)
+    sync = followed.program()
     halves = 0
-
-    def applied(made: str) -> int:
-        """How many gateways have come from this commit."""
-        found = followed.lab.all("sipgateways")
-        return sum(one["metadata"]["annotations"]["sipgateway.dev/commit"] == made for one in found)
-
     try:
         for turn in range(turns):
             gone = set(chance.sample(names, 3))
@@ -208,9 +210,9 @@ def test_killed_at_any_moment_no_commit_stays_half_applied_or_unnoticed(followed
             at = chance.randint(0, 57)
             with contextlib.suppress(TimeoutError):  # a moment of its own where there is nothing to see
                 limit = 20.0 if at else chance.uniform(0.3, 1.5)
-                wait_until(lambda at=at, made=made: applied(made) >= (at or 99), limit, lambda: "", 0.002)  # type: ignore[misc]
+                wait_until(lambda at=at, made=made: followed.applied(made) >= (at or 99), limit, lambda: "", 0.002)  # type: ignore[misc]
             sync.kill()
-            halves += 0 < applied(made) < 57
+            halves += 0 < followed.applied(made) < 57
         # One gateway changes; of all others the last process has to find out what is missing.
         last = followed.commit({"gw-60.yaml": suspended("gw-60", ping=20)})
         sync.launch()
@@ -230,3 +232,37 @@ def test_killed_at_any_moment_no_commit_stays_half_applied_or_unnoticed(followed
     assert (found.verdict, found.gateways) == (Verdict.GOOD, len(wanted))
     git(followed.folder / "mirror" / "mirror.git", "fsck", "--strict")
     git(followed.notes, "fsck", "--strict")
+
+
+def test_a_commit_that_was_half_applied_is_finished_though_the_next_one_is_refused(followed: Followed) -> None:
+    names = [f"gw-{n}" for n in range(60)]
+    first = followed.commit({f"{name}.yaml": suspended(name, ping=30) for name in names})
+    assert followed.once()[0] == 0
+    half = followed.commit({f"{name}.yaml": suspended(name, ping=40) for name in names})
+    sync = followed.program()
+    try:
+        sync.launch()
+        wait_until(lambda: followed.applied(half) > 5, 20, sync.tail, 0.002)
+        sync.kill()
+        assert followed.applied(half) + followed.applied(first) == len(names)
+        refused = followed.commit({"gw-0.yaml": None, "gw-1.yaml": manifest("gw-1", proxxy="x")})
+        sync.launch()
+        wait_until(lambda: bool(followed.evidence(refused) and followed.evidence(half)), 30, sync.tail)
+        assert sync.stop() == 0
+    finally:
+        if sync.runs:
+            sync.kill()
+    assert followed.evidence(refused)[0].verdict is Verdict.REFUSED
+    assert followed.evidence(half)[0].verdict is Verdict.GOOD
+    assert {one["spec"]["ping"] for one in followed.lab.all("sipgateways")} == {40}
+    assert len(followed.lab.all("sipgateways")) == len(names)
+
+
+def test_what_a_later_commit_removed_does_not_come_back_when_the_next_one_is_refused(followed: Followed) -> None:
+    followed.commit({f"{n}.yaml": suspended(f"gw-{n}") for n in range(4)})
+    assert followed.once()[0] == 0
+    followed.commit({"0.yaml": None})
+    assert followed.once()[0] == 0
+    followed.commit({"1.yaml": manifest("gw-1", proxxy="x")})
+    assert followed.once()[0] == 1
+    assert sorted(one["metadata"]["name"] for one in followed.lab.all("sipgateways")) == ["gw-1", "gw-2", "gw-3"]

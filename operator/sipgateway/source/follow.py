@@ -27,7 +27,7 @@ from sipgateway.git.repository import Repository
 from sipgateway.reconcile.evidence import Evidence, Verdict, parse, signed
 from sipgateway.source import codes
 from sipgateway.source.git import Checked, check, read_environments
-from sipgateway.source.sync import Report, Sync
+from sipgateway.source.sync import Report, Sync, commits_of
 
 log = logging.getLogger("sipgateway.sync")
 
@@ -35,6 +35,9 @@ _Live: TypeAlias = tuple[Mapping[str, Obj], int]
 
 #: Seconds between looks at an environment whose commit is applied, and for which it must be bad before that is noted.
 _JUDGE, _BAD_FOR = 15.0, 60.0
+
+#: Commits before a refused one among which the one is looked for that was applied last.
+_LOOK_BACK = 100
 
 #: Seconds after which a look that failed is taken again, at first; doubled up to the time between looks.
 _AGAIN = 1.0
@@ -183,7 +186,35 @@ class Follower:
             evidence = sync.evidence(checked, *found, report.pruned)
         await self._note(environment, evidence, news=news)
         self._done, self._checked = commit, checked
+        if report.refusals and news:
+            await self._finish(sync, environment, folder, commit)
         return evidence
+
+    async def _finish(self, sync: Sync, environment: Environment, folder: str, refused: str) -> None:
+        """Brings to its end what a process before this one had begun when it was killed: the last good commit stays.
+
+        That commit is the youngest before the refused one which has left its name on an object, or of which everything
+        is there already: it may have done nothing but remove some.
+        """
+        repository, seen = self.mirror.repository, set[str]()
+        live = await sync.live()
+        for one in await asyncio.to_thread(repository.history, refused, limit=_LOOK_BACK):
+            tree = await asyncio.to_thread(repository.tree_id, one.id, folder)
+            if not live or one.id == refused or (tree in seen and one.id not in commits_of(live)):
+                continue
+            seen.add(tree)
+            earlier = await asyncio.to_thread(check, repository, one.id, environment, folder)
+            if earlier.refusals or not (one.id in commits_of(live) or sync.is_applied(earlier, live)):
+                continue
+            report = await sync.apply(earlier)
+            if report.applied or report.pruned:
+                self._tell(one.id, report)
+            if not report.refusals and await asyncio.to_thread(self._noted, environment, one.id) is None:
+                found = await sync.settle(earlier, asyncio.get_running_loop().time() + self.options.deadline)
+                evidence = sync.evidence(earlier, *found, report.pruned)
+                await asyncio.to_thread(self._write, environment, one.id, self._line(evidence))
+                self._say(evidence)
+            return
 
     async def _unless_woken(self, settled: Coroutine[Any, Any, _Live]) -> _Live | None:
         """What becomes of gateways, or None when somebody says first that the branch has moved."""
@@ -227,7 +258,7 @@ class Follower:
         return found, found.folder
 
     async def _note(self, environment: Environment, evidence: Evidence, *, news: bool) -> None:
-        last = self._last or await asyncio.to_thread(self._noted, environment, evidence)
+        last = self._last or await asyncio.to_thread(self._noted, environment, evidence.commit)
         if last is not None and not news and _says_the_same(last, evidence):
             self._last = last
             return
@@ -235,14 +266,16 @@ class Follower:
         self.metrics.good.set(evidence.verdict is Verdict.GOOD)
         self.metrics.not_ready.set(evidence.gateways - evidence.ready)
         if last is None or not _says_the_same(last, evidence):
-            line = (evidence if self.options.key is None else signed(evidence, self.options.key)).line
-            await asyncio.to_thread(self._write, environment, evidence.commit, line)
+            await asyncio.to_thread(self._write, environment, evidence.commit, self._line(evidence))
             self._say(evidence)
         self._last = evidence
 
-    def _noted(self, environment: Environment, evidence: Evidence) -> Evidence | None:
+    def _line(self, evidence: Evidence) -> str:
+        return (evidence if self.options.key is None else signed(evidence, self.options.key)).line
+
+    def _noted(self, environment: Environment, commit: str) -> Evidence | None:
         """What was noted last of this commit, perhaps by a process before this one."""
-        found = parse(notes.read(self.mirror.repository, environment.name, evidence.commit))
+        found = parse(notes.read(self.mirror.repository, environment.name, commit))
         return found[-1] if found else None
 
     def _write(self, environment: Environment, commit: str, line: str) -> None:

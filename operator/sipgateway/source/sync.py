@@ -87,7 +87,7 @@ class Sync:
         """
         if checked.refusals:
             return Report(refusals=checked.refusals)
-        live = (await self._list())[0]
+        live = await self.live()
         wanted = {one.name: one for one in checked.wanted}
         gone = sorted(live.keys() - wanted.keys())
         report = Report(unchanged=[name for name, one in wanted.items() if _is_applied(live.get(name), one)])
@@ -112,6 +112,14 @@ class Sync:
             log.warning("commit %s: so far %s; %d are left", checked.commit[:12], report, left)
             raise
         return report
+
+    async def live(self) -> Mapping[str, Obj]:
+        """What this environment's sync has applied and is still there."""
+        return (await self._list())[0]
+
+    def is_applied(self, checked: Checked, live: Mapping[str, Obj]) -> bool:
+        """Whether everything that a commit wants is there."""
+        return all(_is_applied(live.get(one.name), one) for one in checked.wanted)
 
     async def settle(self, checked: Checked, deadline: float) -> tuple[Mapping[str, Obj], int]:
         """Waits until every gateway of the commit is Ready, or has failed on its own account, or a deadline passes.
@@ -342,6 +350,11 @@ def _is_settled(obj: Obj | None, one: Wanted) -> bool:
     if obj is None or not _is_applied(obj, one):
         return False
     return _state(obj, one) is None or _condition(obj, "Stalled").get("status") == "True"
+
+
+def commits_of(live: Mapping[str, Obj]) -> frozenset[str]:
+    """The commits that changed these objects last."""
+    return frozenset(_commit_of(obj) for obj in live.values())
 
 
 def _commit_of(obj: Obj) -> str:
