@@ -21,6 +21,7 @@ from rich.table import Table
 from benchmarks.fleet import SwitchProcess, gateway, manifest, quantile, running, simulator, write_manifests
 from benchmarks.operator import bench_operator
 from benchmarks.ring import Plan, bench_ring
+from benchmarks.sync import bench_sync
 from benchmarks.table import Line
 from sipgateway.esl import commands
 from sipgateway.esl.client import connect
@@ -31,7 +32,7 @@ from sipgateway.render.xml import render
 _PASSWORD = "ClueCon"
 
 #: What `--only` knows, in the order in which it runs.
-NAMES = ("render", "change", "memory", "operator", "ring")
+NAMES = ("render", "change", "memory", "operator", "sync", "ring")
 
 #: Seconds within which `sipgw run` looks at all manifests, all files and the whole switch once more.
 _FULL_LOOK = 15.0
@@ -173,6 +174,7 @@ def main() -> int:
         "change": lambda: told(bench_change(1000 // part, 100 // part)),
         "memory": lambda: told(bench_memory(10_000 // part)),
         "operator": lambda: bench_operator(sizes, 200 // part, 1000 // part, tell),
+        "sync": lambda: bench_sync(1000 // part, tell),
         "ring": lambda: bench_ring(
             Plan(sizes, changes=40 // part, registering=12 // part, burst=1000 // part, idle=60 / part), tell
         ),
