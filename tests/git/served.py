@@ -115,6 +115,12 @@ class _Backend(BaseHTTPRequestHandler):
             self.end_headers()
             return
         path, _, query = self.path.partition("?")
+        if path.startswith("/moved.git/"):
+            self.send_response(302)
+            self.send_header("Location", self.path.replace("/moved.git/", "/trunks.git/"))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
             body = self._chunks()
         else:

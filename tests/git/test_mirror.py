@@ -210,6 +210,8 @@ def test_https_takes_its_password_from_files_and_shows_it_nowhere(tmp_path: Path
         mirror = Mirror(served.url, "main", tmp_path / "mirror", found)
         assert fetched(mirror) == head(source)
         canary.assert_absent(repr(mirror), *found.values(), *mirror.repository.folder.rglob("config"))
+        with pytest.raises(SipgwError, match="302"):  # perhaps to a host that is to have no password of ours
+            fetched(Mirror(served.url.replace("trunks", "moved"), "main", tmp_path / "moved", found))
         (served.credentials / "password").write_text("another")
         with pytest.raises(SipgwError) as refused:
             fetched(Mirror(served.url, "main", tmp_path / "mirror", environment(served.credentials)))

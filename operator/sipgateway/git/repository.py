@@ -38,6 +38,7 @@ _SETTINGS: Final = (
     "protocol.ssh.allow=always",
     "protocol.file.allow=always",
     "transfer.fsckObjects=true",
+    "http.followRedirects=false",  # the password is for the host that was named
     "fetch.recurseSubmodules=false",
     "submodule.recurse=false",
     "gc.auto=0",
