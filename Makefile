@@ -2,7 +2,7 @@
 # PYTHON=python3.12 chooses the Python; ARGS="-k name" goes to pytest.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-kube test-plain test-other chaos check controlplane format generate golden bench lock clean
+.PHONY: help demo test test-kube test-plain test-other chaos e2e check controlplane format generate golden bench lock clean
 MAKEFLAGS += --no-print-directory
 unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE VIRTUAL_ENV
 export PYTHON
@@ -12,7 +12,7 @@ OTHER := .cache/venv-other
 ARGS ?=
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s  %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s  %s\n", $$1, $$2}' Makefile
 
 demo: ## the whole product in one minute, on a simulated switch
 	@sh tools/venv.sh runtime .venv
@@ -43,6 +43,10 @@ chaos: controlplane ## edits and failures at random until all must be well: ROUN
 	@sh tools/venv.sh dev .venv
 	@SIPGW_CHAOS_ROUNDS=$(or $(ROUNDS),10) SIPGW_CHAOS_SEED=$(or $(SEED),1) SIPGW_CHAOS_PODS=$(or $(PODS),3) \
 	SIPGW_CHAOS_WITHOUT=$(WITHOUT) $(BIN)/pytest -q -s $(ARGS) tests/ring/test_chaos.py
+
+e2e: controlplane ## real pods on a real node; needs root and Debian's packages, else says so and ends well
+	@sh tools/venv.sh dev .venv
+	@bash tests/e2e/run.sh $(ARGS)
 
 check: ## linters, types, the order of the rooms, generated files
 	@sh tools/venv.sh dev .venv
