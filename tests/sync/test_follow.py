@@ -68,8 +68,8 @@ class Followed:
     def commit(self, files: dict[str, str | None]) -> str:
         return commit(self.source, {f"{FOLDER}/{name}": text for name, text in files.items()})
 
-    def program(self) -> Program:
-        return Program("sync", self.command("--every=1"), self.folder / "sync.log", is_ready=lambda: True)
+    def program(self, every: int = 1) -> Program:
+        return Program("sync", self.command(f"--every={every}"), self.folder / "sync.log", is_ready=lambda: True)
 
     def applied(self, made: str) -> int:
         """How many gateways have come from this commit."""
@@ -266,3 +266,19 @@ def test_what_a_later_commit_removed_does_not_come_back_when_the_next_one_is_ref
     followed.commit({"1.yaml": manifest("gw-1", proxxy="x")})
     assert followed.once()[0] == 1
     assert sorted(one["metadata"]["name"] for one in followed.lab.all("sipgateways")) == ["gw-1", "gw-2", "gw-3"]
+
+
+def test_a_look_that_failed_is_taken_again_soon_however_seldom_looks_are(followed: Followed) -> None:
+    made = followed.commit({"a.yaml": suspended("a")})
+    git(followed.source, "branch", "-m", "main", "trunk")
+    sync = followed.program(every=3600)
+    try:
+        sync.launch()
+        wait_until(lambda: "NoSuchBranch" in sync.tail(), 30, sync.tail)
+        git(followed.source, "branch", "-m", "trunk", "main")
+        wait_until(lambda: bool(followed.evidence(made)), 30, sync.tail)
+        assert sync.tail().count("NoSuchBranch") == 1  # the same words once
+        assert sync.stop() == 0
+    finally:
+        if sync.runs:
+            sync.kill()
