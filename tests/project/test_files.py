@@ -23,7 +23,7 @@ MACHINE_PATH = re.compile(r"(?<![\w.$~})])/(?:work|root|home|Users)/")
 URL = re.compile(r"\bhttps?://(?:[^\s/@]*@)?(\[[^\]]*\]|[\w.-]+)")
 #: Where a URL in the project may lead: sites that a reader is sent to, and names that exist for examples.
 HOSTS = re.compile(
-    r"[\w-]+|(?:.*\.)?example(?:\.(?:com|net|org))?|127\.0\.0\.1|\[::1\]|192\.0\.2\.\d+|\[2001:db8:[^]]*\]|.*\.(?:test|invalid|svc)"
+    r"[\w-]+|(?:.*\.)?example(?:\.(?:com|net|org))?|127\.0\.0\.1|10\.244\.0\.1|\[::1\]|192\.0\.2\.\d+|\[2001:db8:[^]]*\]|.*\.(?:test|invalid|svc)"
     r"|keepachangelog\.com|www\.conventionalcommits\.org|semver\.org"
     r"|www\.apache\.org|www\.rfc-editor\.org|www\.w3\.org|kubernetes\.io"
     r"|json-schema\.org|git-lfs\.github\.com"
