@@ -20,6 +20,7 @@ from rich.table import Table
 
 from benchmarks.fleet import SwitchProcess, gateway, manifest, quantile, running, simulator, write_manifests
 from benchmarks.operator import bench_operator
+from benchmarks.push import bench_push
 from benchmarks.ring import Plan, bench_ring
 from benchmarks.sync import bench_sync
 from benchmarks.table import Line
@@ -32,7 +33,7 @@ from sipgateway.render.xml import render
 _PASSWORD = "ClueCon"
 
 #: What `--only` knows, in the order in which it runs.
-NAMES = ("render", "change", "memory", "operator", "sync", "ring")
+NAMES = ("render", "change", "memory", "operator", "sync", "push", "ring")
 
 #: Seconds within which `sipgw run` looks at all manifests, all files and the whole switch once more.
 _FULL_LOOK = 15.0
@@ -175,6 +176,7 @@ def main() -> int:
         "memory": lambda: told(bench_memory(10_000 // part)),
         "operator": lambda: bench_operator(sizes, 200 // part, 1000 // part, tell),
         "sync": lambda: bench_sync(1000 // part, tell),
+        "push": lambda: bench_push(max(20 // part, 4), tell),
         "ring": lambda: bench_ring(
             Plan(sizes, changes=40 // part, registering=12 // part, burst=1000 // part, idle=60 / part), tell
         ),
