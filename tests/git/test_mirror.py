@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,26 @@ def test_a_damaged_copy_is_made_anew(damage: str, source: Path, mirror: Mirror) 
     assert fetched(mirror) == made
     assert len(mirror.repository.files(made, "")) == 21
     git(folder, "fsck", "--strict")
+
+
+def test_a_full_disk_is_said_and_the_copy_is_what_it_was(source: Path, mirror: Mirror) -> None:
+    first = fetched(mirror)
+    made = commit(source, {"big.yaml": "".join(f"{n * 7919}\n" for n in range(50000))})
+    program = (
+        "import resource, signal, sys; from pathlib import Path\n"
+        "from sipgateway.errors import SipgwError; from sipgateway.git.mirror import Mirror\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
+        "mirror = Mirror(sys.argv[1], 'main', Path(sys.argv[2]), {})\n"
+        "try:\n"
+        "    with mirror.held(): mirror.fetch()\n"
+        "except SipgwError as error: print(error.finding.code)\n"
+    )
+    command = [sys.executable, "-c", program, str(source), str(mirror.folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "GitFailed\n", done.stderr
+    assert mirror.repository.file(first, "a.yaml") == b"first\n"
+    assert fetched(mirror) == made
+    git(mirror.repository.folder, "fsck", "--strict")
 
 
 def test_one_process_has_it_at_a_time(mirror: Mirror) -> None:
