@@ -42,7 +42,10 @@ say "starting a node (about 10 s)"
 trap 'bash tests/e2e/node.sh down; rm -f "$image"' EXIT
 trap 'exit 130' INT TERM HUP
 bash tests/e2e/node.sh down
-bash tests/e2e/node.sh up
+if ! bash tests/e2e/node.sh up; then
+  tail -n 5 "$NODE_DIR"/log/*.log >&2 || true
+  cannot "a node does not become Ready on this machine"
+fi
 bash tests/e2e/node.sh load "$image" >/dev/null
 result=0
 .venv/bin/pytest -v -rA --show-capture=no -s -o cache_dir=.cache/pytest-e2e tests/e2e "$@" || result=$?
