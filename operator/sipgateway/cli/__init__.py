@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sync": ("sipgateway.cli.sync", "a branch of a git repository to a cluster, with evidence"),
     "promote": ("sipgateway.cli.promote", "what works in one environment to the next, as a commit"),
     "rollback": ("sipgateway.cli.rollback", "one environment as it was before, as a commit"),
+    "doctor": ("sipgateway.cli.doctor", "what is wrong with an install in a cluster, and what to do"),
     "keys": ("sipgateway.cli.keys", "the keys of a fleet: what there is, and the exchange of the seal key"),
     "simulator": ("sipgateway.cli.simulator", "a stand-in for FreeSWITCH, for trying things out and for tests"),
     "demo": ("sipgateway.cli.demo", "the whole product in one minute, on the simulator"),

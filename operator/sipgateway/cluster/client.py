@@ -167,6 +167,24 @@ class Api:
         """
         return _object(await self._request("POST", path, body=body))
 
+    async def review(self, path: str, body: Obj) -> Obj:
+        """Asks for a judgement, such as a SubjectAccessReview: it is answered and not stored, so it has no version.
+
+        Raises:
+            ApiError: refused.
+        """
+        return await self._request("POST", path, body=body)
+
+    async def date(self) -> str:
+        """The server's clock, as its HTTP header has it; empty when it does not say.
+
+        Raises:
+            ApiError: it cannot be reached.
+        """
+        timeout = aiohttp.ClientTimeout(total=_REQUEST)
+        async with self._open(self._requests, "GET", "/version", timeout=timeout) as response:
+            return response.headers.get("Date", "")
+
     async def patch(self, path: str, body: Obj, *, kind: str = MERGE, params: Mapping[str, str] | None = None) -> Obj:
         """Patches an object; a `metadata.resourceVersion` in the body makes a late patch a `conflict`.
 
