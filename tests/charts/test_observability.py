@@ -276,7 +276,7 @@ def test_each_alert_has_its_case() -> None:
 
 def built() -> str:
     """Where `tools/controlplane.sh promtool` puts it; empty when it is not there."""
-    command = ["sh", helm.OPERATOR.parent.parent / "tools" / "controlplane.sh", "promtool", "where"]
+    command = ["sh", str(helm.OPERATOR.parent.parent / "tools" / "controlplane.sh"), "promtool", "where"]
     folder = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     return shutil.which("promtool", path=folder) or ""
 
@@ -286,7 +286,7 @@ def promtool() -> str:
     """Prometheus' tool: from SIPGW_PROMTOOL, the PATH, or where `tools/controlplane.sh promtool` built it."""
     found = os.environ.get("SIPGW_PROMTOOL") or shutil.which("promtool") or built()
     if not found:
-        pytest.skip("there is no promtool: `sh tools/controlplane.sh promtool` builds it; or name one in SIPGW_PROMTOOL")
+        pytest.skip("no promtool: `sh tools/controlplane.sh promtool` builds it; or name one in SIPGW_PROMTOOL")
     return found
 
 
