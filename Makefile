@@ -2,7 +2,7 @@
 # PYTHON=python3.12 chooses the Python; ARGS="-k name" goes to pytest.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-kube test-plain test-other chaos e2e check controlplane format generate golden bench lock clean
+.PHONY: help demo test test-kube test-plain test-other chaos e2e check docs controlplane format generate golden bench lock clean
 MAKEFLAGS += --no-print-directory
 unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE VIRTUAL_ENV
 export PYTHON
@@ -56,6 +56,10 @@ check: ## linters, types, the order of the rooms, generated files
 	$(BIN)/lint-imports
 	$(if $(wildcard tools/generate.py),$(BIN)/python tools/generate.py --check)
 	$(if $(wildcard tools/generate_charts.py),$(BIN)/python tools/generate_charts.py --check)
+
+docs: ## the documentation as a site, in .cache/site; a dead link is an error
+	@sh tools/venv.sh dev .venv
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir .cache/site
 
 controlplane: ## build the Kubernetes control plane of the tests (9 minutes, once per version)
 	@sh tools/controlplane.sh

@@ -101,6 +101,7 @@ class SwitchPod:
         registrars: Sequence[str] = (),
         simulator: Sequence[str] = (),
         flags: Sequence[str] = (),
+        account: str = "",
     ) -> None:
         self.lab, self.name, self.switch = lab, name, switch
         self.root = folder / name
@@ -123,7 +124,7 @@ class SwitchPod:
             environment=clean_environment(PYTHONUNBUFFERED="1"),
             ready_within=20,
         )
-        self.account = install.install_agent_rbac(lab.plane, lab.namespace, switch)
+        self.account = account or install.install_agent_rbac(lab.plane, lab.namespace, switch)
         self.flags = list(flags)
         self.object: dict[str, Any] = {}
         self.token_folder = self.root / "serviceaccount"
