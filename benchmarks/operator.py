@@ -103,7 +103,7 @@ class _Bench:
             with contextlib.suppress(OSError, AssertionError):
                 metrics = operator.metrics()
                 waiting = sum(v for k, v in metrics.items() if k.startswith("sipgateway_queue_depth"))
-                accepted = metrics.get('sipgateway_gateways{condition="Accepted",status="True"}', 0)
+                accepted = metrics.get('sipgateway_gateways{condition="Accepted",reason="Accepted",status="True"}', 0)
                 if waiting == 0 and accepted >= count:
                     await asyncio.sleep(1.5)
                     return

@@ -311,7 +311,9 @@ class _Ring:
 
         def look() -> bool:
             loaded = {pod.report.get("counts", {}).get("loaded") for pod in self.pods}
-            ready = self.lab.operator.metrics().get('sipgateway_gateways{condition="Ready",status="True"}', 0)
+            ready = self.lab.operator.metrics().get(
+                'sipgateway_gateways{condition="Ready",reason="Ready",status="True"}', 0
+            )
             return loaded == {self.have} and ready >= self.have
 
         await asyncio.to_thread(wait_until, look, 600, self.lab.operator.tail)

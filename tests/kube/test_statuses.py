@@ -253,7 +253,7 @@ def test_a_restart_over_healthy_gateways_writes_nothing(start_lab: Callable[...,
     wait_until(lambda: operator.metrics()["sipgateway_leader"] == 1 and operator.is_ready(), 20, operator.tail)
     for agent in agents:
         agent.settled()
-    ready = 'sipgateway_gateways{condition="Ready",status="True"}'
+    ready = 'sipgateway_gateways{condition="Ready",reason="Ready",status="True"}'
     wait_until(lambda: operator.metrics().get(ready) == 5, 20, operator.tail)
     time.sleep(2.2)  # for so long counts and words alone may wait
     assert [(r.verb, r.resource, r.name) for r in writes(lab)[before:]] == []

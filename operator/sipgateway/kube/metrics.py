@@ -44,7 +44,10 @@ class Metrics:
             "sipgateway_writes", "Writes to the API server.", ["kind", "verb", "result"], registry=own
         )
         self.gateways = Gauge(
-            "sipgateway_gateways", "SipGateways by the status of a condition.", ["condition", "status"], registry=own
+            "sipgateway_gateways",
+            "SipGateways by the status and reason of a condition.",
+            ["condition", "status", "reason"],
+            registry=own,
         )
         self.queue = Gauge("sipgateway_queue_depth", "SipGateways that wait to be looked at.", ["queue"], registry=own)
         self.watch_restarts = Counter(

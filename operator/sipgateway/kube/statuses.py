@@ -70,8 +70,8 @@ class Statuses:
     _due: set[Key] = field(default_factory=set)
     _retries: dict[Key, Retry] = field(default_factory=dict)
     _partial: dict[FleetId, set[Key]] = field(default_factory=dict)
-    _counted: dict[Key, tuple[tuple[str, str], ...]] = field(default_factory=dict)
-    _totals: Counter[tuple[str, str]] = field(default_factory=Counter)
+    _counted: dict[Key, tuple[tuple[str, str, str], ...]] = field(default_factory=dict)
+    _totals: Counter[tuple[str, str, str]] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self._queue = HintQueue(self._wake.set)
@@ -227,7 +227,7 @@ class Statuses:
             partial.discard(record.key)
             if not partial:
                 self._partial.pop(fleet, None)
-        counted = tuple((str(c.type), str(c.status)) for c in judgement.conditions)
+        counted = tuple((str(c.type), str(c.status), c.reason) for c in judgement.conditions)
         before = self._counted.get(record.key, ())
         if counted != before:
             self._totals.subtract(before)
@@ -244,9 +244,9 @@ class Statuses:
         self._totals.subtract(before)
         self._show(before)
 
-    def _show(self, changed: Iterable[tuple[str, str]]) -> None:
-        for kind, status in changed:
-            self.metrics.gateways.labels(kind, status).set(self._totals[kind, status])
+    def _show(self, changed: Iterable[tuple[str, str, str]]) -> None:
+        for kind, status, reason in changed:
+            self.metrics.gateways.labels(kind, status, reason).set(self._totals[kind, status, reason])
 
     def _tell(self, record: GatewayRecord, transition: Transition) -> None:
         """An Event for what turned. Ready repeats the others; it is told only where it is news of its own."""
