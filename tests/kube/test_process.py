@@ -93,7 +93,7 @@ def test_no_metric_has_a_label_with_as_many_values_as_there_are_gateways(lab: La
         lab.wait_condition(name, "Accepted", "True")
     text, _ = fetch(lab.operator, "application/openmetrics-text")
     labels = {label for family in openmetrics(text) for sample in family.samples for label in sample.labels}
-    assert labels <= {"condition", "status", "kind", "verb", "result", "resource", "queue", "le", "version"}
+    assert labels <= {"condition", "status", "reason", "kind", "verb", "result", "resource", "queue", "le", "version"}
     assert not any(name in text for name in names)
     assert lab.namespace not in text
 
