@@ -150,9 +150,10 @@ def test_keys_that_are_deleted_are_not_remade_and_come_back_from_their_copy(clus
     version = cluster.plane.api.get(config_map)["metadata"]["resourceVersion"]
     [save], [restore] = steps("backup.md", "Back up"), steps("backup.md", "Restore")
     cluster.type(save, tmp_path)
-    cluster.plane.api.delete(secret)
     operator = cluster.operators.started[0]
-    operator.wait_for_log(lambda entry: "FleetKeys" in str(entry), 20)
+    said = len(operator.logs())
+    cluster.plane.api.delete(secret)
+    wait_until(lambda: any("FleetKeys" in str(entry) for entry in operator.logs()[said:]), 20, operator.tail)
     assert cluster.plane.api.find(secret) is None, "new keys were made"
     cluster.type(restore, tmp_path)
     assert cluster.plane.api.get(secret)["data"] == data
