@@ -18,7 +18,7 @@ demo: ## the whole product in one minute, on a simulated switch
 	@sh tools/venv.sh runtime .venv
 	@$(BIN)/sipgw demo
 
-test: check controlplane ## check, then all tests: those of Kubernetes beside the others, the quick ones on another Python too
+test: check controlplane promtool ## check, then all tests: those of Kubernetes beside the others, the quick ones on another Python too
 	@$(BIN)/python tools/side_by_side.py "$(MAKE) test-kube" "$(MAKE) test-plain test-other"
 
 # With ARGS one of the parts may have no test at all.
@@ -63,6 +63,10 @@ docs: ## the documentation as a site, in .cache/site; a dead link is an error
 
 controlplane: ## build the Kubernetes control plane of the tests (9 minutes, once per version)
 	@sh tools/controlplane.sh
+	@sh tools/controlplane.sh promtool
+
+promtool: ## build Prometheus' promtool for the tests of the alerts (5 minutes, once per version)
+	@sh tools/controlplane.sh promtool || echo "promtool is not built: the tests of the alerts are skipped" >&2
 
 format: ## format the code and mend what the linter can mend
 	@sh tools/venv.sh dev .venv
