@@ -2,7 +2,7 @@
 # PYTHON=python3.12 chooses the Python; ARGS="-k name" goes to pytest.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-kube test-plain test-other chaos e2e check docs controlplane format generate golden bench lock clean
+.PHONY: help demo test test-kube test-plain test-other chaos e2e check docs controlplane promtool format generate golden bench lock clean
 MAKEFLAGS += --no-print-directory
 unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE VIRTUAL_ENV
 export PYTHON
