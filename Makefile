@@ -63,10 +63,9 @@ docs: ## the documentation as a site, in .cache/site; a dead link is an error
 
 controlplane: ## build the Kubernetes control plane of the tests (9 minutes, once per version)
 	@sh tools/controlplane.sh
-	@sh tools/controlplane.sh promtool
 
 promtool: ## build Prometheus' promtool for the tests of the alerts (5 minutes, once per version)
-	@sh tools/controlplane.sh promtool || echo "promtool is not built: the tests of the alerts are skipped" >&2
+	@sh tools/controlplane.sh promtool
 
 format: ## format the code and mend what the linter can mend
 	@sh tools/venv.sh dev .venv
