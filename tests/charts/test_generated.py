@@ -26,7 +26,7 @@ def test_the_manifests_are_what_helm_renders() -> None:
 
 
 def test_no_manifest_but_the_kustomizations_and_examples_is_written_by_hand() -> None:
-    folders = ("install", "switch", "injection")
+    folders = ("install", "switch", "injection", "sync")
     found = {
         path.relative_to(helm.ROOT / "manifests").as_posix()
         for f in folders
