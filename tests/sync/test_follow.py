@@ -11,7 +11,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -266,6 +266,16 @@ def test_what_a_later_commit_removed_does_not_come_back_when_the_next_one_is_ref
     followed.commit({"1.yaml": manifest("gw-1", proxxy="x")})
     assert followed.once()[0] == 1
     assert sorted(one["metadata"]["name"] for one in followed.lab.all("sipgateways")) == ["gw-1", "gw-2", "gw-3"]
+
+
+def test_what_somebody_else_noted_does_not_stand_for_ours(followed: Followed) -> None:
+    made = followed.commit({"a.yaml": suspended("a")})
+    assert followed.once()[0] == 0
+    (ours,) = followed.evidence(made)
+    ref = "--ref=refs/notes/sipgateway/staging"
+    git(followed.source, "notes", ref, "add", "-f", "-m", replace(ours, signature="").line, made)
+    assert followed.once()[0] == 0
+    assert any(is_signed_by(one, [followed.key.public_key()]) for one in followed.evidence(made))
 
 
 def test_a_look_that_failed_is_taken_again_soon_however_seldom_looks_are(followed: Followed) -> None:

@@ -24,7 +24,7 @@ from sipgateway.errors import InputError, SipgwError
 from sipgateway.git import notes
 from sipgateway.git.mirror import Mirror
 from sipgateway.git.repository import Repository
-from sipgateway.reconcile.evidence import Evidence, Verdict, parse, signed
+from sipgateway.reconcile.evidence import Evidence, Verdict, is_signed_by, parse, signed
 from sipgateway.source import codes
 from sipgateway.source.git import Checked, check, read_environments
 from sipgateway.source.sync import Report, Sync, commits_of
@@ -276,6 +276,9 @@ class Follower:
     def _noted(self, environment: Environment, commit: str) -> Evidence | None:
         """What was noted last of this commit, perhaps by a process before this one."""
         found = parse(notes.read(self.mirror.repository, environment.name, commit))
+        key = self.options.key
+        if key is not None:  # what somebody else wrote must not stand for ours
+            found = tuple(one for one in found if is_signed_by(one, [key.public_key()]))
         return found[-1] if found else None
 
     def _write(self, environment: Environment, commit: str, line: str) -> None:
