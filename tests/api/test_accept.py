@@ -41,6 +41,7 @@ def test_the_table_has_a_case_for_every_code_that_one_object_can_show() -> None:
         "SecretBlanks",
         "SecretCharacter",
         "GatewayNameTaken",
+        "BadEnvironments",
     }
     assert shown | elsewhere == {code.name for code in CODES}
     assert not shown & elsewhere

@@ -45,6 +45,7 @@ def tree(tmp_path: Path) -> Path:
         "wrote crds/sipswitches.yaml",
         "wrote docs/codes.md",
         "wrote docs/conditions.md",
+        "wrote docs/environments.schema.json",
         "wrote docs/reference.md",
     ]
     return tmp_path

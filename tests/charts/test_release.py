@@ -86,7 +86,7 @@ class Site:
         """Removes all that a test may have left."""
         for release in json.loads(self.run("list", "--short", "--output=json")):
             self.uninstall(release)
-        self.plane.kubectl("delete", "--ignore-not-found", "--wait", "--filename", helm.ROOT / "crds")
+        self.plane.kubectl("delete", "--ignore-not-found", "--wait", "--filename", helm.ROOT / "crds", seconds=100)
         self.plane.delete_namespace(self.home)
         self.plane.delete_namespace(self.voice)
 

@@ -129,7 +129,9 @@ def test_modules_that_cannot_be_had_end_it(builds: Builds) -> None:
 def test_an_interrupted_build_ends_at_once_and_goes_on_later(
     builds: Builds, start: Callable[..., subprocess.Popen[str]], how: signal.Signals
 ) -> None:
+    before = signal.signal(how, signal.SIG_DFL)  # what is ignored here, under nohup, would be ignored there
     process = start(HANGS="kubectl")
+    signal.signal(how, before)
     wait_until(lambda: "kubectl" in builds.built, 10, lambda: "the build does not come to kubectl")
     process.send_signal(how)
     _, said = process.communicate(timeout=30)  # also the end of all that could write there: nothing goes on

@@ -133,7 +133,7 @@ TLS_PROFILE = Code(
     "Set `tls` to true in the profile, with its certificates, and restart the profile; or choose another transport.",
 )
 GATEWAY_NOT_LOADED = Code(
-    "GatewayNotLoaded",
+    "NotLoadedInPod",
     "A switch has not loaded a gateway as it should be.",
     "It takes no calls in that version.",
     "See the message, and `sipgw trace NAME`.",
