@@ -69,7 +69,10 @@ def test_a_refusal_by_the_registrar_is_the_first_hop_behind_in_each_pod(fleet: F
     fleet.lab.secret(secret, password=canary.password)
     fleet.apply(name, passwordFrom={"secretKeyRef": {"name": secret, "key": "password"}})
     fleet.lab.wait_condition(name, "Registered", "False", "CredentialsRefused", seconds=60)
-    fleet.wait(lambda: all(name in pod.problems() for pod in fleet.pods), f"{name} is refused in each pod")
+    fleet.wait(
+        lambda: all("403" in json.dumps(pod.problems().get(name)) for pod in fleet.pods),
+        f"{name} is refused in each pod",
+    )
     code, found, behind = hops(fleet, name)
     assert (code, behind) == (1, f"pod {fleet.pods[0].name}")
     assert found["ConfigMap"]["state"] == "done"
