@@ -45,6 +45,18 @@ def test_of_what_is_registered_everywhere_every_hop_is_done(fleet: Fleet) -> Non
     )
     fleet.lab.wait_condition(name, "Ready", "True")
     revision = fleet.lab.verified(name).revision
+
+    written = int((fleet.lab.config_map(name) or {})["metadata"]["resourceVersion"])
+
+    def proved() -> bool:  # Ready waits for no pod that is only starting
+        reports = [pod.report for pod in fleet.pods]
+        return (
+            all(pod.revision(name) == revision and name not in pod.problems() for pod in fleet.pods)
+            and all(report.get("phase") == "Running" for report in reports)
+            and all(int(report.get("observedResourceVersion") or 0) >= written for report in reports)
+        )
+
+    fleet.wait(proved, f"{name} is proved on each pod")
     code, output, errors = sipgw(fleet, "trace", name)
     assert (code, errors) == (0, ""), output
     lines = output.splitlines()
