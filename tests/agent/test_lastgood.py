@@ -204,8 +204,10 @@ async def test_a_process_that_is_killed_in_a_move_leaves_the_way_back_to_be_foun
         await one.settle(good := one.gateway("a", profile="internal"))
         one.want(one.gateway("a", transport="tls"))
         await one.until(lambda: asides(one) == [one.path(good).name])  # the old copy is about to go
+        await one.stop()
+        one.reports.clear()
         await one.restart()
-        await put_back(one)
+        await one.until(lambda: set(held_back(one)) == {"NewVersionRefused"})  # by the second process, or by both
         await one.converged()
         await one.until_rows("a", [("internal", "NOREG")])
         assert await one.proves(good)
