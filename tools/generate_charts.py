@@ -83,6 +83,13 @@ SYNC = Render(
     "crds.install=false,sync.environments[0].name=production,sync.environments[0].namespace=voice,"
     "sync.repository=https://git.example.com/voice/trunks.git,sync.credentialsSecret=trunks-git",
 )
+PROMOTE = Render(
+    OPERATOR,
+    "sipgateway-operator",
+    "sipgateway-system",
+    "crds.install=false,promote.ways[0].from=staging,promote.ways[0].to=production,"
+    "promote.repository=https://git.example.com/voice/trunks.git,promote.credentialsSecret=trunks-writer",
+)
 FLEET = Render(EXAMPLE, "freeswitch-example", "voice", "createEslPassword=false,image.tag=1.10.12")
 
 
@@ -210,6 +217,16 @@ repository and your image (the target `sync` of the Dockerfile), and make the Se
         tuple(
             (SYNC, kind, "sipgateway-operator-sync-production")
             for kind in ("ServiceAccount", "Role", "RoleBinding", "Deployment")
+        ),
+    ),
+    Manifest(
+        "sync/promote.yaml",
+        """\
+`sipgw promote staging production` every ten minutes. It has no rights in the cluster; its Secret may push to the
+repository. The image is that of sync.yaml.
+""",
+        tuple(
+            (PROMOTE, kind, "sipgateway-operator-promote-staging-production") for kind in ("ServiceAccount", "CronJob")
         ),
     ),
     Manifest(

@@ -100,4 +100,5 @@ def deep(path: str, value: Any) -> dict[str, Any]:
 
 def pod_specs(manifests: list[Manifest]) -> list[Manifest]:
     """The pod templates of all workloads."""
-    return [m["spec"]["template"] for m in manifests if m["kind"] in {"Deployment", "StatefulSet"}]
+    found = [m["spec"]["template"] for m in manifests if m["kind"] in {"Deployment", "StatefulSet"}]
+    return found + [m["spec"]["jobTemplate"]["spec"]["template"] for m in manifests if m["kind"] == "CronJob"]

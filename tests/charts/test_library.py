@@ -11,9 +11,11 @@ import pytest
 from sipgateway.api.names import AGENT_CONTAINER, LABEL_SWITCH
 from sipgateway.cli import agent as agent_command
 from sipgateway.cli import operator as operator_command
+from sipgateway.cli import promote as promote_command
 from sipgateway.cli import simulator as simulator_command
 from sipgateway.cli import sync as sync_command
 from sipgateway.cli.options import layout_of
+from sipgateway.cli.projects import is_url
 from tests.charts import helm
 from tests.charts.library import BARE, OPINIONATED, chart, pod_of
 from tests.golden import Golden
@@ -119,6 +121,8 @@ def test_the_operator_understands_its_arguments(values: Path) -> None:
             args = parsed(sync_command, rest)
             assert args.repository
             assert 0 <= args.max_prune <= 1
+        elif first == "promote":
+            assert is_url(parsed(promote_command, rest).repository)
         else:
             assert first == "operator"
             assert parsed(operator_command, rest).lease_name

@@ -20,7 +20,10 @@ from tests.controlplane.process import wait_until
 from tests.crd import install
 from tests.crd.people import config_map, config_maps, denied, gateways, keys_secret, secrets
 
-pytestmark = pytest.mark.controlplane
+pytestmark = [pytest.mark.controlplane, pytest.mark.timeout(240)]
+
+#: Seconds for the cluster's garbage collector, which asks only every 30 s which kinds there are.
+COLLECTED = 90
 
 OBJECTS = (
     "deployments,pods,services,serviceaccounts,poddisruptionbudgets,roles,rolebindings,clusterroles,clusterrolebindings,"
@@ -177,7 +180,7 @@ def test_after_uninstalling_the_kinds_and_the_sipgateways_are_left_and_nothing_e
     uid = site.declare()
     said = site.uninstall()
     assert "sipgateways.sipgateway.dev" in said
-    wait_until(lambda: not site.pods(), 30, lambda: "pods are left")
+    wait_until(lambda: not site.pods(), COLLECTED, lambda: "pods are left")
     kinds = {f"CustomResourceDefinition/{kind}.sipgateway.dev" for kind in ("sipgateways", "sipswitches")}
     assert site.names() == kinds
     assert site.uid() == uid
@@ -188,7 +191,7 @@ def test_after_uninstalling_the_kinds_and_the_sipgateways_are_left_and_nothing_e
 def test_uninstalling_takes_the_kinds_along_where_that_is_wanted(site: Site) -> None:
     site.install("--set=crds.keep=false")
     site.uninstall()
-    wait_until(lambda: not site.names(), 30, lambda: f"left: {site.names()}")
+    wait_until(lambda: not site.names(), COLLECTED, lambda: f"left: {site.names()}")
 
 
 def test_kinds_that_kubectl_installed_are_not_taken_over_unasked(site: Site) -> None:

@@ -15,6 +15,7 @@ from sipgateway.git.credentials import environment
 from sipgateway.git.mirror import Mirror
 from tests.canary import Canary
 from tests.git.served import Served, commit, git, new_repository
+from tests.git.signing import signer
 
 
 @pytest.fixture
@@ -175,12 +176,6 @@ def test_a_submodule_is_not_fetched(source: Path, mirror: Mirror, tmp_path: Path
 
 
 # Signatures
-
-
-def signer(folder: Path, name: str) -> tuple[Path, str]:
-    key = folder / name
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(key)], check=True)
-    return key, key.with_suffix(".pub").read_text()
 
 
 def test_only_a_signed_commit_comes_through_where_keys_are_given(source: Path, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ _PATH: Final = re.compile(
 )
 _DURATION: Final = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII)
 _TRAILER: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,62}", re.ASCII)
+_TAG: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,62}[A-Za-z0-9])?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +59,13 @@ class Gates:
     Attributes:
         ready_for: seconds for which all gateways must have been Ready.
         approval: trailer by which somebody else than the author approves of a commit; empty when nobody has to.
+        approval_tag: beginning of signed tags, `BEGINNING/ENVIRONMENT/...`, by which somebody else approves of what the
+            environment has in the tagged commit; empty when nobody has to.
     """
 
     ready_for: int = 0
     approval: str = ""
+    approval_tag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,16 +167,17 @@ class _Reader:
     def _gates(self, value: object, path: str) -> Gates:
         if value is None:
             return Gates()
-        body = self._mapping(value, path, ("readyFor", "approval"))
+        body = self._mapping(value, path, ("readyFor", "approval", "approvalTag"))
         ready = body.get("readyFor", "0s")
         parts = _DURATION.fullmatch(ready) if isinstance(ready, str) and ready else None
         if parts is None:
             self._wrong(f"{path}.readyFor", "write a time such as 30m, 1h30m or 90s.")
         hours, minutes, seconds = (int(part or 0) for part in parts.groups()) if parts else (0, 0, 0)
-        approval = body.get("approval", "")
-        if approval != "":
-            approval = self._word(approval, f"{path}.approval", _TRAILER)
-        return Gates(hours * 3600 + minutes * 60 + seconds, str(approval))
+        trailer, tag = (
+            self._word(body[key], f"{path}.{key}", form) if body.get(key, "") != "" else ""
+            for key, form in (("approval", _TRAILER), ("approvalTag", _TAG))
+        )
+        return Gates(hours * 3600 + minutes * 60 + seconds, trailer, tag)
 
     def _mapping(
         self, value: object, path: str, known: tuple[str, ...] | None, needed: tuple[str, ...] = ()
@@ -252,6 +257,12 @@ def schema() -> dict[str, Any]:
                 "type": "string",
                 "pattern": f"^{_TRAILER.pattern}$",
                 "description": "Trailer with which somebody else than the author approves of a commit: Approved-by.",
+            },
+            "approvalTag": {
+                "type": "string",
+                "pattern": f"^{_TAG.pattern}$",
+                "description": "Beginning of signed tags, such as approved/staging/2026-01-02, with which somebody "
+                "else than the author approves of what the environment has in a commit: approved.",
             },
         },
     }

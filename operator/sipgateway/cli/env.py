@@ -24,7 +24,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     commands = parser.add_subparsers(dest="env_command", metavar="init|status", required=True)
     init = commands.add_parser("init", help="write environments/ with two environments and a trunk that works")
-    init.add_argument("folder", nargs="?", type=Path, default=Path(), metavar="DIR", help="default: the current folder")
+    init.add_argument(
+        "directory", nargs="?", type=Path, default=Path(), metavar="DIR", help="default: the current folder"
+    )
     status = commands.add_parser("status", help="environments and their gateways: commit, evidence, drift, gates")
     projects.add_project(status)
     status.add_argument("--commit", default="HEAD", metavar="COMMIT", help="as they are there (default: HEAD)")
@@ -33,7 +35,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Does the work; returns an exit code."""
-    return _init(args.folder) if args.env_command == "init" else _status(args)
+    if args.env_command == "init":
+        return _init(args.directory)
+    with projects.opened(args) as look:
+        return _status(args, look())
 
 
 def _init(folder: Path) -> int:
@@ -51,11 +56,11 @@ def _init(folder: Path) -> int:
     return ExitCode.OK
 
 
-def _status(args: argparse.Namespace) -> int:
-    project = projects.project_of(args)
+def _status(args: argparse.Namespace, project: Project) -> int:
     commit = project.repository.commit_id(args.commit)
     environments = project.environments(commit)
     projects.fetch_evidence(args, project, environments.all)
+    projects.fetch_approvals(args, project, environments.all)
     rows = [_row(project, commit, one, environments.before(one)) for one in environments.all]
     if args.output == "json":
         write(json.dumps({"commit": commit, "environments": rows}, indent=2, ensure_ascii=False))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
+import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +17,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from sipgateway.cli.options import usage
 from sipgateway.errors import ExitCode, InputError, SipgwError
-from sipgateway.git import names, notes
+from sipgateway.git import clone, credentials, names, notes, tags
+from sipgateway.git.mirror import Mirror
 from sipgateway.git.repository import Repository
 from sipgateway.promote import codes
 from sipgateway.promote.project import Project
@@ -30,13 +34,32 @@ _EVERY = 2.0
 
 
 def add_project(parser: argparse.ArgumentParser) -> None:
-    """`--repository`, `--trusted-evidence` and `--evidence-remote`."""
+    """Where the repository is, and whom its gates trust."""
     parser.add_argument(
         "--repository",
+        default=".",
+        metavar="DIR|URL",
+        help="the clone with environments/ (default: the one that the current folder is in), or https://, ssh:// or "
+        "user@host:path: it is fetched, and commits are pushed",
+    )
+    parser.add_argument("--base", metavar="BRANCH", help="with a URL: the branch (default: main)")
+    parser.add_argument(
+        "--credentials",
         type=Path,
-        default=Path(),
         metavar="DIR",
-        help="the clone with environments/ (default: the one that the current folder is in)",
+        help="with a URL: username and password, or ssh-privatekey and known_hosts",
+    )
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        metavar="DIR",
+        help="with a URL: where the copy of the repository is kept (default: a temporary folder)",
+    )
+    parser.add_argument(
+        "--approvers",
+        type=Path,
+        metavar="FILE",
+        help="ssh keys of those who may approve with a signed tag (allowed signers, ssh-keygen(1))",
     )
     parser.add_argument(
         "--trusted-evidence",
@@ -73,20 +96,49 @@ def check_commit(args: argparse.Namespace) -> None:
     Raises:
         SipgwError: they do not (exit code 2).
     """
+    if is_url(args.repository) and not args.dry_run and not args.push:
+        args.push = "origin"  # what is not pushed from a copy is nowhere
     if args.wait is not None and not (args.wait >= 0 and args.push):
         raise usage("--wait", "it needs --push, and a time: nobody applies what is not pushed")
     if args.push:
         names.branch(args.push)
 
 
-def project_of(args: argparse.Namespace) -> Project:
-    """The repository that the arguments name."""
+@contextlib.contextmanager
+def opened(args: argparse.Namespace) -> Iterator[Callable[[], Project]]:
+    """The repository that the arguments name: each call of what this gives looks at it anew.
+
+    Raises:
+        SipgwError: arguments that do not go together (exit code 2), or files of keys that cannot be read.
+    """
     if args.evidence_remote:
         names.url(args.evidence_remote)
-    project = Project(Repository.find(args.repository), trusted_keys(args.trusted_evidence))
-    if project.catch_up():
-        print("sipgw: the files of the last commit were not all written; they are now.", file=sys.stderr)
-    return project
+    keys = trusted_keys(args.trusted_evidence)
+    if args.approvers is not None and not args.approvers.is_file():
+        raise InputError(codes.KEYS_FILE.because("--approvers", f"{args.approvers} is no file."))
+    if not is_url(args.repository):
+        for flag in ("base", "credentials", "folder"):
+            if getattr(args, flag) is not None:
+                raise usage(f"--{flag}", "it goes with --repository URL; a clone has its own")
+
+        def here() -> Project:
+            project = Project(Repository.find(Path(args.repository)), keys, args.approvers)
+            if project.catch_up():
+                print("sipgw: the files of the last commit were not all written; they are now.", file=sys.stderr)
+            return project
+
+        yield here
+        return
+    with contextlib.ExitStack() as stack:
+        folder = args.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sipgw-clone-")))
+        mirror = Mirror(args.repository, args.base or "main", folder, credentials.environment(args.credentials))
+        stack.enter_context(mirror.held())
+        yield lambda: Project(clone.look(mirror), keys, args.approvers)
+
+
+def is_url(repository: str) -> bool:
+    """Whether it names a repository somewhere else: a URL, or `user@host:path` that is no existing path."""
+    return "://" in repository or ("@" in repository and ":" in repository and not Path(repository).exists())
 
 
 def trusted_keys(path: Path | None) -> tuple[Ed25519PublicKey, ...] | None:
@@ -128,6 +180,21 @@ def fetch_evidence(args: argparse.Namespace, project: Project, environments: Seq
             notes.fetch(project.repository, environment.name, remote)
         except SipgwError as error:
             print(f"sipgw: evidence of {environment.name} is not fetched: {error.finding.message}", file=sys.stderr)
+
+
+def fetch_approvals(args: argparse.Namespace, project: Project, environments: Sequence[Environment]) -> None:
+    """Takes in the signed tags of those environments that ask for some. Says so when it cannot."""
+    origin = ""
+    with contextlib.suppress(SipgwError):
+        origin = names.url(project.repository.text("remote", "get-url", "origin"))
+    for environment in environments if origin and args.approvers else ():
+        if environment.gates.approval_tag:
+            try:
+                tags.fetch(project.repository, environment.gates.approval_tag, environment.name, origin)
+            except SipgwError as error:
+                print(
+                    f"sipgw: approvals of {environment.name} are not fetched: {error.finding.message}", file=sys.stderr
+                )
 
 
 def wait(args: argparse.Namespace, project: Project, commit: str, environment: Environment, seconds: float) -> int:

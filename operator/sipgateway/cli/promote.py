@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -10,12 +12,14 @@ from typing import TYPE_CHECKING
 from sipgateway.cli import projects
 from sipgateway.cli.findings import counted, write
 from sipgateway.cli.options import usage
-from sipgateway.errors import ExitCode, InputError
+from sipgateway.errors import ExitCode, InputError, SipgwError
 from sipgateway.git import names
 from sipgateway.promote import codes
-from sipgateway.promote.project import COMMIT, EVIDENCE, FROM, Project, message
+from sipgateway.promote.project import APPROVAL, COMMIT, EVIDENCE, FROM, Project, message
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sipgateway.api.environments import Environment
     from sipgateway.promote.threeway import Promotion
 
@@ -39,6 +43,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--commit", default="HEAD", metavar="COMMIT", help="promote SRC as it is there (default: HEAD)")
     parser.add_argument("--branch", metavar="NAME", help="commit to a new branch, for a pull request")
     parser.add_argument("--take-source", action="store_true", help="where both have changed a field, take SRC's")
+    parser.add_argument(
+        "--unmet-ok", action="store_true", help="end with 0 though a gate is not met: for a job that comes again"
+    )
     parser.add_argument("--auto", action="store_true", help="again and again, whenever the gates are met; until Ctrl-C")
 
 
@@ -47,15 +54,32 @@ def run(args: argparse.Namespace) -> int:
     projects.check_commit(args)
     if args.auto and args.branch:
         raise usage("--auto", "it commits again and again, --branch makes one branch")
-    while True:
-        code = _once(args)
+    with projects.opened(args) as look:
         if not args.auto:
-            return code
+            return _once(args, look())
+        return _for_ever(args, look)
+
+
+def _for_ever(args: argparse.Namespace, look: Callable[[], Project]) -> int:
+    """What is said is said again when it is something else."""
+    before = ""
+    while True:
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            try:
+                _once(args, look())
+            except SipgwError as error:  # a remote that is away comes back, and what is wrong is mended by a commit
+                if error.exit_code is ExitCode.USAGE:
+                    raise
+                print(f"sipgw: {error.finding}")
+        if said.getvalue() != before:
+            before = said.getvalue()
+            write(before.rstrip("\n"))
+            sys.stdout.flush()
         time.sleep(_AUTO)
 
 
-def _once(args: argparse.Namespace) -> int:
-    project = projects.project_of(args)
+def _once(args: argparse.Namespace, project: Project) -> int:
     repository = project.repository
     branch = repository.head_branch()
     if not branch:
@@ -64,6 +88,7 @@ def _once(args: argparse.Namespace) -> int:
     of = repository.commit_id(args.commit)
     source, destination = _pair(project, head, args.source, args.destination)
     projects.fetch_evidence(args, project, [source, destination])
+    projects.fetch_approvals(args, project, [source])
     unmet = project.gates(of, source, int(time.time()))
     found = project.promotion(head, source, destination, args.name, take_source=args.take_source, of=of)
     show(found)
@@ -72,7 +97,8 @@ def _once(args: argparse.Namespace) -> int:
     for one in unmet:
         print(f"sipgw: {codes.GATE.name}: {one}", file=sys.stderr)
     if found.refusals or unmet:
-        return ExitCode.INPUT if found.refusals else ExitCode.FAILED
+        unmet_code = ExitCode.OK if args.unmet_ok else ExitCode.FAILED
+        return ExitCode.INPUT if found.refusals else unmet_code
     if not found.files or args.dry_run:
         return ExitCode.OK
     target = names.branch(args.branch) if args.branch else branch
@@ -114,4 +140,5 @@ def _message(project: Project, found: Promotion, source: Environment, destinatio
     known = project.evidence(of, source)
     evidence = "none" if known is None else f"{known.verdict} at {known.commit} judged {known.judged_at}"
     trailers = [(FROM, source.name), (COMMIT, of), (EVIDENCE, evidence)]
+    trailers += [(APPROVAL, str(one)) for one in project.approvals(of, source)]
     return message(f"promote {named}{more} from {source.name} to {destination.name}", body, trailers)

@@ -9,7 +9,7 @@ from sipgateway.cli.findings import write
 from sipgateway.cli.promote import show
 from sipgateway.errors import ExitCode, InputError
 from sipgateway.promote import codes, threeway
-from sipgateway.promote.project import ROLLBACK, message, rollback_files, rollback_target
+from sipgateway.promote.project import ROLLBACK, Project, message, rollback_files, rollback_target
 
 HELP = (
     "Makes one commit that gives an environment's folder the content that it had before, byte for byte. History stays, "
@@ -31,7 +31,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Does the work; returns an exit code."""
     projects.check_commit(args)
-    project = projects.project_of(args)
+    with projects.opened(args) as look:
+        return _run(args, look())
+
+
+def _run(args: argparse.Namespace, project: Project) -> int:
     repository = project.repository
     branch = repository.head_branch()
     if not branch:

@@ -126,17 +126,9 @@ class Mirror:
     def _check_signature(self, commit: str) -> None:
         if self.allowed_signers is None:
             return
-        settings = (
-            "gpg.format=ssh",
-            f"gpg.ssh.allowedSignersFile={self.allowed_signers}",
-            "gpg.openpgp.program=false",  # keys of other kinds, which this machine may know, do not count
-            "gpg.x509.program=false",
-        )
-        try:
-            self.repository.run("verify-commit", "--end-of-options", commit, settings=settings)
-        except SipgwError:
+        if not self.repository.signer("commit", commit, self.allowed_signers):
             what = f"Commit {commit[:12]} has no signature of a key in {self.allowed_signers}."
-            raise SipgwError(codes.SIGNATURE_MISSING.because("", what)) from None
+            raise SipgwError(codes.SIGNATURE_MISSING.because("", what))
 
 
 def _remove(path: Path) -> None:

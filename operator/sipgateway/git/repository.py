@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from git.cmd import Git
 from git.exc import GitCommandError, GitCommandNotFound
@@ -63,6 +63,7 @@ _KEPT: Final = ("GIT_AUTHOR_", "GIT_COMMITTER_", "GIT_SSL_CA", "GIT_CONFIG_GLOBA
 
 _LFS: Final = b"version https://git-lfs.github.com/spec/"
 _FORBIDDEN: Final = re.compile(r"(?:^|/)(?:\.\.?|\.git[^/]*|git~[0-9]+)(?:/|$)", re.IGNORECASE)
+_SIGNED: Final = re.compile(r'Good "git" signature for (\S.*) with \S+ key SHA256:')
 _URL: Final = re.compile(r"//[^/@\s]*@")
 
 
@@ -81,6 +82,7 @@ class Commit:
 
     Attributes:
         at: seconds since the epoch, by its committer.
+        author, email: as the author says himself.
         trailers: name -> values, in the order of the message.
     """
 
@@ -88,6 +90,7 @@ class Commit:
     parents: tuple[str, ...]
     at: int
     author: str
+    email: str
     subject: str
     trailers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -132,8 +135,9 @@ class Repository:
         remote: bool = False,
         more: Mapping[str, str] | None = None,
         settings: Sequence[str] = (),
+        errors: bool = False,
     ) -> bytes:
-        """What a command prints.
+        """What a command prints; with `errors`, on standard error.
 
         Raises:
             SipgwError: it failed.
@@ -146,9 +150,10 @@ class Repository:
             stream.write(data)
             stream.seek(0)
         try:
-            shown = Git(self.folder).execute(
+            _, shown, said = Git(self.folder).execute(
                 [*_without_foreign(env), "git", *options, *arguments],
                 istream=stream,
+                with_extended_output=True,
                 stdout_as_string=False,
                 strip_newline_in_stdout=False,
                 kill_after_timeout=_REMOTE if remote else _LOCAL,
@@ -162,7 +167,7 @@ class Repository:
         finally:
             if stream is not None:
                 stream.close()
-        return shown
+        return said.encode() if errors else shown
 
     def text(self, *arguments: str, **options: bytes) -> str:
         """What a command prints, as text without the line end."""
@@ -247,7 +252,7 @@ class Repository:
 
     def history(self, commit: str, folder: str = "", *, limit: int = 0) -> list[Commit]:
         """The commits that lead to one along first parents, newest first; with a folder, those that changed it."""
-        form = "%H%x00%P%x00%ct%x00%an%x00%s%x00%(trailers:only,unfold)%x01"
+        form = "%H%x00%P%x00%ct%x00%an%x00%ae%x00%s%x00%(trailers:only,unfold)%x01"
         options = [f"--max-count={limit}"] if limit else []
         where = ["--", folder] if folder else ["--"]
         text = self.text("log", "--first-parent", "-m", f"--format={form}", *options, commit, *where)
@@ -260,6 +265,25 @@ class Repository:
         except SipgwError:
             return False
         return True
+
+    def signer(self, what: Literal["commit", "tag"], ident: str, allowed: Path) -> str:
+        """Whose signature an object has: a principal of a file of allowed signers (ssh-keygen(1)); empty for none.
+
+        Keys of other kinds, which this machine may know, do not count.
+        """
+        settings = (
+            "gpg.format=ssh",
+            f"gpg.ssh.allowedSignersFile={allowed.absolute()}",
+            "gpg.ssh.program=ssh-keygen",  # what a configuration names could say anything
+            "gpg.openpgp.program=false",
+            "gpg.x509.program=false",
+        )
+        try:
+            said = self.run(f"verify-{what}", "--end-of-options", ident, settings=settings, errors=True)
+        except SipgwError:
+            return ""
+        found = _SIGNED.match(said.decode("utf-8", "replace"))
+        return found[1] if found else ""
 
     # Writing
 
@@ -357,13 +381,13 @@ def _without_foreign(own: Mapping[str, str]) -> list[str]:
 
 
 def _commit(record: str) -> Commit:
-    ident, parents, at, author, subject, trailers = record.strip("\n").split("\0")
+    ident, parents, at, author, email, subject, trailers = record.strip("\n").split("\0")
     found: dict[str, tuple[str, ...]] = {}
     for line in trailers.splitlines():
         name, colon, value = line.partition(":")
         if colon:
             found[name.strip().lower()] = (*found.get(name.strip().lower(), ()), value.strip())
-    return Commit(ident, tuple(parents.split()), int(at), author, subject, found)
+    return Commit(ident, tuple(parents.split()), int(at), author, email, subject, found)
 
 
 def _failed(arguments: Sequence[str], error: GitCommandError | GitCommandNotFound) -> SipgwError:

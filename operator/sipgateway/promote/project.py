@@ -9,19 +9,21 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sipgateway.api.environments import Environment, Environments
 from sipgateway.errors import InputError, SipgwError
 from sipgateway.git import codes as git_codes
-from sipgateway.git import notes
+from sipgateway.git import notes, tags
 from sipgateway.git.repository import Commit, Repository
 from sipgateway.promote import codes, threeway
 from sipgateway.reconcile.evidence import Evidence, Verdict, latest, parse
 from sipgateway.source.git import read_environments
 
-FROM, COMMIT, EVIDENCE, ROLLBACK = "Promoted-From", "Promoted-Commit", "Evidence", "Rolled-Back-To"
+FROM, COMMIT, EVIDENCE, APPROVAL = "Promoted-From", "Promoted-Commit", "Evidence", "Approval"
+ROLLBACK = "Rolled-Back-To"
 
 #: Commits of an environment among which evidence of its content is looked for.
 _LOOK_BACK = 200
@@ -53,10 +55,12 @@ class Project:
 
     Attributes:
         trusted: keys of writers of evidence; None: whoever may write notes is believed.
+        approvers: file with the ssh keys of those who may approve with a tag (ssh-keygen(1), allowed signers).
     """
 
     repository: Repository
     trusted: Sequence[Ed25519PublicKey] | None = None
+    approvers: Path | None = None
 
     def environments(self, commit: str) -> Environments:
         """The environments as a commit has them.
@@ -102,16 +106,34 @@ class Project:
     def gates(self, commit: str, environment: Environment, now: int) -> list[Unmet]:
         """What keeps an environment's content, as a commit has it, from going on."""
         unmet = self._evidence_gate(self.evidence(commit, environment), environment, now)
-        approval = environment.gates.approval
-        if approval:
-            changed = self.repository.history(commit, environment.folder, limit=1)
-            by = changed[0].trailer(approval) if changed else ""
-            if not by or (changed and _same_person(by, changed[0].author)):
-                what = "the author himself" if by else "nobody"
-                where = f"commit {changed[0].id[:12]}" if changed else "it"
-                since = changed[0].at if changed else 0
-                unmet.append(Unmet("approval", f"{what} approves of {where} with a trailer {approval}", since))
+        gates = environment.gates
+        changed = next(iter(self.repository.history(commit, environment.folder, limit=1)), None)
+        if changed is None or not (gates.approval or gates.approval_tag):
+            return unmet
+        if gates.approval:
+            by = changed.trailer(gates.approval)
+            if not by or _same_person(by, changed):
+                who = "the author himself" if by else "nobody"
+                what = f"{who} approves of commit {changed.id[:12]} with a trailer {gates.approval}"
+                unmet.append(Unmet("approval", what, changed.at))
+        if gates.approval_tag:
+            found = self.approvals(commit, environment)
+            if all(_same_person(one.signer, changed) for one in found):
+                who = "the author himself" if found else "nobody"
+                which = f"a signed tag {gates.approval_tag}/{environment.name}/NAME"
+                what = f"{who} approves of commit {changed.id[:12]} with {which}"
+                if self.approvers is None:
+                    what = f"{which} is needed, and who may approve is not told: --approvers FILE"
+                unmet.append(Unmet("approvalTag", what, changed.at))
         return unmet
+
+    def approvals(self, commit: str, environment: Environment) -> list[tags.Approval]:
+        """The signed tags that approve of an environment's content, as a commit has it."""
+        beginning, folder = environment.gates.approval_tag, environment.folder
+        if not beginning or self.approvers is None:
+            return []
+        tree = self.repository.tree_id(commit, folder)
+        return tags.approvals(self.repository, beginning, environment.name, folder, tree, self.approvers)
 
     def _evidence_gate(self, known: Evidence | None, environment: Environment, now: int) -> list[Unmet]:
         name = environment.name
@@ -265,5 +287,8 @@ def rollback_files(project: Project, commit: str, target: str, environment: Envi
     return files
 
 
-def _same_person(approver: str, author: str) -> bool:
-    return approver.partition("<")[0].strip().casefold() == author.strip().casefold()
+def _same_person(approver: str, commit: Commit) -> bool:
+    """Whether `Name <address>`, `Name` or an address is that of a commit's author."""
+    name, _, rest = approver.partition("<")
+    own = {commit.author.strip().casefold(), commit.email.strip().casefold()} - {""}
+    return not own.isdisjoint({name.strip().casefold(), rest.rstrip("> ").casefold()})
