@@ -6,10 +6,8 @@ import argparse
 import asyncio
 import importlib
 import json
-import os
 import re
 import shlex
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +25,7 @@ from sipgateway.cluster.access import Access
 from sipgateway.kube.metrics import Metrics as OperatorMetrics
 from sipgateway.source.follow import Metrics as SyncMetrics
 from tests.charts import helm
+from tests.controlplane import promtool as tools_of_prometheus
 from tools import dashboard
 
 RUNBOOKS = helm.OPERATOR.parent.parent / "docs" / "runbooks"
@@ -274,21 +273,10 @@ def test_each_alert_has_its_case() -> None:
     assert CASES.keys() == {rule["alert"] for rule in RULES}
 
 
-def built() -> str:
-    """Where `tools/controlplane.sh promtool` puts it; empty when it is not there."""
-    command = ["sh", str(helm.OPERATOR.parent.parent / "tools" / "controlplane.sh"), "promtool", "where"]
-    folder = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    return shutil.which("promtool", path=folder) or ""
-
-
 @pytest.fixture(scope="module")
 def promtool() -> str:
-    """Prometheus' tool: from SIPGW_PROMTOOL, the PATH, or where `tools/controlplane.sh promtool` built it."""
-    found = os.environ.get("SIPGW_PROMTOOL") or shutil.which("promtool") or built()
-    if not found:
-        assert os.environ.get("CI") != "true", "no promtool: `sh tools/controlplane.sh promtool` builds it"
-        pytest.skip("no promtool: `sh tools/controlplane.sh promtool` builds it; or name one in SIPGW_PROMTOOL")
-    return found
+    """Prometheus' tool."""
+    return tools_of_prometheus.find()
 
 
 def test_prometheus_reads_the_rules(promtool: str) -> None:

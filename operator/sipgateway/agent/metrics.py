@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sipgateway.agent.report import Report
+from sipgateway.reconcile.plan import Kind
 
 KIND = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -20,6 +21,10 @@ KIND = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 _PREFIX = "sipgateway_agent_"
+
+#: What is there from the begin: of a series that begins at 1 Prometheus sees no increase.
+_STEPS = {**{(kind.value, "proved"): 0 for kind in Kind}, ("any", "failed"): 0}
+_ANSWERS = {f"{digit}xx": 0 for digit in range(2, 7)}
 
 
 @dataclass(slots=True)
@@ -81,7 +86,8 @@ class Metrics:
             totals: the same for what only grows.
         """
         lines: list[str] = []
-        steps = {f'kind="{kind}",result="{result}"': n for (kind, result), n in sorted(self.steps.items())}
+        counted = _STEPS | self.steps
+        steps = {f'kind="{kind}",result="{result}"': n for (kind, result), n in sorted(counted.items())}
         lines += _family("steps_total", "counter", "Steps on the switch.", steps)
         lines += self._histogram()
         lines += _family(
@@ -91,7 +97,7 @@ class Metrics:
         lines += _family("last_proved_timestamp_seconds", "gauge", text, {"": self.last_proved})
         lines += _family("gateways", "gauge", "Gateways on the switch.", {f'state="{s}"': n for s, n in states.items()})
         lines += _family("counts", "gauge", "As in the SipSwitch.", {f'count="{c}"': n for c, n in counts.items()})
-        by_class = {f'class="{c}"': n for c, n in sorted(answers.items())}
+        by_class = {f'class="{c}"': n for c, n in sorted((_ANSWERS | dict(answers)).items())}
         lines += _family("register_answers_total", "counter", "Answers to REGISTER.", by_class)
         for kind, numbers in (("gauge", gauges), ("counter", totals)):
             for name, (text, value) in numbers.items():

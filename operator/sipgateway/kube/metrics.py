@@ -16,6 +16,17 @@ from sipgateway import __version__
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
 
 
+#: What a leader may count. It is there from the begin, as 0: of a series that begins at 1 Prometheus sees no increase.
+_WRITES = {
+    "ConfigMap": ("create", "patch", "delete"),
+    "Secret": ("create", "patch"),
+    "Event": ("create",),
+    "SipGateway": ("status",),
+}
+_RESULTS = ("ok", "conflict", "transient", "refused")
+_WATCHED = ("SipGateways", "SipSwitches", "ConfigMaps", "Secrets", "Pods")
+
+
 @dataclass(slots=True)
 class Metrics:
     """All metrics of one process, in a registry of their own."""
@@ -78,6 +89,12 @@ class Metrics:
     def leads(self) -> None:
         """This replica acts now."""
         self.leader.set(1)
+        for kind, verbs in _WRITES.items():
+            for verb in verbs:
+                for result in _RESULTS:
+                    self.writes.labels(kind, verb, result)
+        for resource in _WATCHED:
+            self.watch_restarts.labels(resource)
 
     def leads_no_more(self) -> None:
         """What only the leader knows is not said any more."""
