@@ -26,6 +26,7 @@ from sipgateway.reconcile.state import Wanted
 from tests.golden import Golden
 
 UNREACHABLE = Finding("SwitchUnreachable", "", "Cannot connect.", "Check that FreeSWITCH runs.")
+WARNING = Finding("DefaultPassword", "", "The event socket has FreeSWITCH's own password.", "Change it.")
 
 
 def wanted(name: str, *, registers: bool = True) -> Wanted:
@@ -228,3 +229,13 @@ def test_the_same_facts_in_another_order_give_the_same_status(names: list[str], 
     assert json.dumps(valid(one)) == json.dumps(two)
     assert {n for p in one["problems"] for n in p["gateways"]} == failing.keys()
     assert all(re.fullmatch(r"[A-Z]\w*", p["reason"]) for p in one["problems"])
+
+
+def test_what_is_wrong_with_the_way_to_a_switch_that_is_reached_is_told_and_takes_nothing_away() -> None:
+    one = facts(wanted("a"), warning=WARNING)
+    said = valid(status(one))
+    assert said["switch"]["reachable"] is True
+    assert said["switch"]["reason"] == "DefaultPassword"
+    assert "Change it." in said["switch"]["message"]
+    assert said["problems"] == []
+    assert valid(status(replace(one, unreachable=UNREACHABLE)))["switch"]["reason"] == "SwitchUnreachable"

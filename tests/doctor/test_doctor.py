@@ -68,6 +68,7 @@ def test_each_defect_of_a_fleet_is_found(lab: Lab, healthy: Agent, doctor: Calla
         lab,
         healthy,
         heartbeat="2026-01-01T00:00:00Z",
+        switch={"reachable": True, "reason": "DefaultPassword", "message": "Change it."},
         problems=[{"about": "Programmed", "reason": "NotLoaded", "message": "no", "gateways": ["acme"]}],
     )
     try:
@@ -78,7 +79,14 @@ def test_each_defect_of_a_fleet_is_found(lab: Lab, healthy: Agent, doctor: Calla
         lab.wait_gone("lost")
         well(lab, healthy)
     assert ended == 1
-    expected = {"FleetWithoutPods", "PodsWithoutGateways", "SwitchPodTrouble", "IncludeLineMissing", "ClockSkew"}
+    expected = {
+        "FleetWithoutPods",
+        "PodsWithoutGateways",
+        "SwitchPodTrouble",
+        "IncludeLineMissing",
+        "ClockSkew",
+        "SocketUnsafe",
+    }
     assert expected <= words(rows)
 
 

@@ -19,6 +19,7 @@ from typing import Any
 from sipgateway import __version__
 from sipgateway.agent import heap, memory
 from sipgateway.agent.cluster_source import ClusterSource
+from sipgateway.agent.codes import DEFAULT_PASSWORD
 from sipgateway.agent.desired import Claim
 from sipgateway.agent.drain import Doomed, Drain
 from sipgateway.agent.files import ConfFolder
@@ -35,7 +36,7 @@ from sipgateway.agent.turn import FleetTurn
 from sipgateway.agent.view import states
 from sipgateway.cluster.access import Access
 from sipgateway.cluster.client import Api
-from sipgateway.errors import StorageError
+from sipgateway.errors import Finding, StorageError
 from sipgateway.esl.client import Client, connect
 from sipgateway.reconcile.state import Wanted
 from sipgateway.render.revision import key_id_of
@@ -67,6 +68,7 @@ class Options:
     port: int = 8081
     boot_timeout: float = 60.0
     register_rate: int = 20
+    default_password: bool = False
 
 
 @dataclass(slots=True)
@@ -283,7 +285,16 @@ class Agent:
                 problems=keeper.problems,
                 storage=keeper.storage,
                 unreachable=self.link.unreachable,
+                warning=self._warning,
             )
+        )
+
+    @property
+    def _warning(self) -> Finding | None:
+        return (
+            DEFAULT_PASSWORD.because("", "The event socket has FreeSWITCH's own password.")
+            if self.options.default_password
+            else None
         )
 
     def _our_turn(self) -> None:

@@ -7,6 +7,7 @@ A code is part of the contract (logs, SipSwitch): it is never renamed and never 
 from __future__ import annotations
 
 from sipgateway.api.codes import Code
+from sipgateway.errors import Severity
 
 FLEET_KEYS_NOT_READ = Code(
     "FleetKeysNotRead",
@@ -26,6 +27,13 @@ SWITCH_NOT_ASKED = Code(
     "The agent has just started and has not asked its switch yet.",
     "What the switch has is not known.",
     "Wait: it goes on by itself.",
+)
+DEFAULT_PASSWORD = Code(
+    "DefaultPassword",
+    "The event socket has FreeSWITCH's default password.",
+    "Whoever reaches the socket can do anything to the switch.",
+    "Change it in event_socket.conf.xml and in the file that `--esl-password-file` names (the Secret of the pod).",
+    Severity.WARNING,
 )
 REPORT_TOO_LARGE = Code(
     "ReportTooLarge",

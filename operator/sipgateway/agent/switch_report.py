@@ -55,6 +55,7 @@ class Facts:
         storage: why files cannot be written; None when they can.
         unstored: wanted names whose file is not as it should be.
         unreachable: why the switch is not reached; None when it is.
+        warning: what is wrong with the way to the switch, though it is reached; None when nothing is.
     """
 
     phase: str
@@ -70,6 +71,7 @@ class Facts:
     problems: Mapping[str, Problem] = field(default_factory=lambda: MappingProxyType({}))
     storage: Finding | None = None
     unreachable: Finding | None = None
+    warning: Finding | None = None
 
 
 def status(facts: Facts) -> dict[str, Any]:
@@ -113,7 +115,7 @@ def status(facts: Facts) -> dict[str, Any]:
         "phase": facts.phase,
         "observedResourceVersion": str(facts.observed),
         "sealKeys": sorted(facts.seal_keys)[: limits.MAX_SEAL_KEYS],
-        "switch": _reach(unreachable),
+        "switch": _reach(unreachable, facts.warning),
         "counts": {
             "wanted": len(facts.wanted.keys() | facts.refused.keys()),
             "loaded": len(proved),
@@ -146,11 +148,12 @@ def _registered(found: Registration) -> Group:
     return Group(REGISTERED, verdict.value, code, _cut(found.phrase if code else ""))
 
 
-def _reach(unreachable: Finding | None) -> dict[str, Any]:
-    if unreachable is None:
+def _reach(unreachable: Finding | None, warning: Finding | None) -> dict[str, Any]:
+    finding = unreachable or warning
+    if finding is None:
         return {"reachable": True, "reason": "", "message": ""}
-    words = _cut(f"{unreachable.message} {unreachable.action}".strip())
-    return {"reachable": False, "reason": _word(unreachable.code), "message": words}
+    words = _cut(f"{finding.message} {finding.action}".strip())
+    return {"reachable": unreachable is None, "reason": _word(finding.code), "message": words}
 
 
 def _listed(groups: Mapping[Group, list[str]]) -> list[dict[str, Any]] | None:

@@ -132,8 +132,12 @@ def _switch() -> Schema:
                 "type": "boolean",
                 "description": "Whether it does. When it does not, what is said of gateways is what was last known.",
             },
-            "reason": _text("One stable word for why not; empty when it does.", limits.MAX_REASON),
-            "message": _text("Why not, in words, and what to do; empty when it does.", limits.MAX_MESSAGE),
+            "reason": _text(
+                "One stable word for why not, or for what is wrong with the way though it does (DefaultPassword); "
+                "empty when all is well.",
+                limits.MAX_REASON,
+            ),
+            "message": _text("The same in words, and what to do.", limits.MAX_MESSAGE),
         },
     }
 

@@ -112,6 +112,7 @@ async def _run(args: argparse.Namespace, folder: ConfFolder, host: str, port: in
         port=args.listen[1],
         boot_timeout=args.boot_timeout,
         register_rate=args.register_rate,
+        default_password=password == DEFAULT_PASSWORD,
     )
     loop = asyncio.get_running_loop()
     work = asyncio.create_task(Agent(found, options, folder).run())

@@ -94,6 +94,13 @@ SWITCH_POD_TROUBLE = Code(
     "Nothing is known of that switch, and changes do not reach it.",
     "See docs/conditions.md under the reason that the message names.",
 )
+SOCKET_UNSAFE = Code(
+    "SocketUnsafe",
+    "The agent reaches its switch and has something against how it does: the event socket has FreeSWITCH's password.",
+    "Whoever reaches the socket can do anything to the switch.",
+    "Change the password in event_socket.conf.xml and in the pod's Secret of the event socket.",
+    Severity.WARNING,
+)
 FLEET_WITHOUT_PODS = Code(
     "FleetWithoutPods",
     "SipGateways name a switch of which there is no pod.",

@@ -127,6 +127,7 @@ async def _namespaces(api: Api, args: argparse.Namespace, namespace: str | None)
         secured = frozenset(g.name for g in wanted if (g.key.namespace, g.key.name) in tls)
         for pod in pods:
             found.append(checks.pod(pod))
+            found += checks.socket(pod)
             found += checks.loading(pod, wanted, secured)
             if pod.report is not None:
                 where = f"agent {fleet.namespace}/{pod.state.name}"

@@ -174,6 +174,16 @@ def pod(one: Pod) -> Check:
     return Check("pod", where, text="its agent reports and reaches the switch")
 
 
+def socket(one: Pod) -> list[Check]:
+    """What the agent says against the way to its switch, though it reaches it; nothing when that is well."""
+    report = one.report
+    if one.state.trouble is not None or report is None or not report.reachable or not report.reachable_reason:
+        return []
+    where = f"{one.fleet.namespace}/{one.state.name}"
+    text = f"{report.reachable_reason}: {report.reachable_message}"
+    return [wrong("socket", where, codes.SOCKET_UNSAFE, text)]
+
+
 def loading(one: Pod, gateways: Sequence[Gateway], tls: frozenset[str]) -> list[Check]:
     """What a switch has not loaded, and the likely cause.
 
