@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.controlplane.process import Program, clean_environment, wait_until
 from tests.git.served import commit, git
 from tests.promote.conftest import Clone
@@ -15,9 +13,7 @@ from tests.promote.conftest import Clone
 STAGING = "environments/staging/acme.yaml"
 
 
-def test_what_meets_its_gates_goes_on_by_itself_and_nothing_is_said_twice(
-    clone: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_meets_its_gates_goes_on_by_itself_and_nothing_is_said_twice(clone: Clone, tmp_path: Path) -> None:
     bare = tmp_path / "bare.git"
     git(tmp_path, "clone", "-q", "--bare", str(clone.folder), str(bare))
     git(clone.folder, "push", "-q", str(bare), "refs/notes/*:refs/notes/*")

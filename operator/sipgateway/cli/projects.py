@@ -166,6 +166,11 @@ def remote_of(args: argparse.Namespace, project: Project) -> str:
     """Where evidence comes from; empty when nowhere."""
     if args.evidence_remote:
         return str(args.evidence_remote)
+    return _origin(project)
+
+
+def _origin(project: Project) -> str:
+    """The URL of the remote `origin`; empty when there is none that is taken."""
     try:
         return names.url(project.repository.text("remote", "get-url", "origin"))
     except SipgwError:
@@ -184,9 +189,7 @@ def fetch_evidence(args: argparse.Namespace, project: Project, environments: Seq
 
 def fetch_approvals(args: argparse.Namespace, project: Project, environments: Sequence[Environment]) -> None:
     """Takes in the signed tags of those environments that ask for some. Says so when it cannot."""
-    origin = ""
-    with contextlib.suppress(SipgwError):
-        origin = names.url(project.repository.text("remote", "get-url", "origin"))
+    origin = _origin(project)
     for environment in environments if origin and args.approvers else ():
         if environment.gates.approval_tag:
             try:
