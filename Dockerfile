@@ -11,7 +11,7 @@
 #
 # Nothing is written at run time, and no shell is needed: probes are HTTP, preStop is HTTP.
 #
-# `sipgw sync` needs git and ssh, which are another 90 MB; its image is built with
+# `sipgw sync` needs git, ssh and gpg, which are another 100 MB; its image is built with
 #
 #   docker build --target sync --tag registry.example.com/sipgateway-operator:0.1.0-sync .
 ARG PYTHON=3.13.7-slim-trixie
@@ -36,7 +36,7 @@ RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheel . \
 
 FROM python:${PYTHON} AS sync
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends git openssh-client \
+ && apt-get install --yes --no-install-recommends git gpg openssh-client \
  && rm -rf /var/lib/apt/lists/* \
  && echo 'sipgateway:x:65532:65532::/nonexistent:/usr/sbin/nologin' >> /etc/passwd
 COPY --from=build /opt/sipgateway /opt/sipgateway

@@ -59,7 +59,7 @@ def add_project(parser: argparse.ArgumentParser) -> None:
         "--approvers",
         type=Path,
         metavar="FILE",
-        help="ssh keys of those who may approve with a signed tag (allowed signers, ssh-keygen(1))",
+        help="ssh keys (ssh-keygen(1), allowed signers) and OpenPGP keys of those who may approve with a signed tag",
     )
     parser.add_argument(
         "--trusted-evidence",

@@ -50,7 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--allowed-signers",
         type=Path,
         metavar="FILE",
-        help="ssh keys, one of which must have signed the commit (ssh-keygen(1))",
+        help="ssh keys (ssh-keygen(1), allowed signers) and OpenPGP keys, one of which must have signed the commit",
     )
     parser.add_argument("--every", type=float, default=60.0, metavar="SECONDS", help="between looks (default: 60)")
     parser.add_argument(

@@ -68,6 +68,13 @@ SIGNATURE_MISSING = Code(
     "Somebody else may have made it. The last commit that was good stays applied.",
     "Sign it (`git commit -S`), or give the signer's key.",
 )
+BAD_SIGNERS = Code(
+    "BadSigners",
+    "The file of keys that may sign cannot be used.",
+    "Without it nobody's signature could be told from that of somebody else, so nothing is taken.",
+    'Give a line for each ssh key (`jo@example.com namespaces="git" ssh-ed25519 AAAA...`, see ssh-keygen(1)), and '
+    "OpenPGP keys as `gpg --armor --export` writes them.",
+)
 PUSH_REFUSED = Code(
     "PushRefused",
     "The remote does not take a push.",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sipgateway.errors import SipgwError, StorageError
-from sipgateway.git import codes, names
+from sipgateway.git import codes, names, signers
 from sipgateway.git.repository import Repository
 
 #: Where the branch is kept: no ref of the other side is ever named like that.
@@ -28,8 +28,8 @@ class Mirror:
         url, branch: of the other side.
         folder: of ours alone; it is made anew when it is damaged.
         environment: credentials, from `credentials.environment`.
-        allowed_signers: file of ssh keys, one of which must have signed the commit (gpg.ssh.allowedSignersFile); None:
-            signatures are not asked for.
+        allowed_signers: file of keys (`signers.opened`), one of which must have signed the commit; None: signatures
+            are not asked for.
     """
 
     url: str
@@ -126,9 +126,10 @@ class Mirror:
     def _check_signature(self, commit: str) -> None:
         if self.allowed_signers is None:
             return
-        if not self.repository.signer("commit", commit, self.allowed_signers):
-            what = f"Commit {commit[:12]} has no signature of a key in {self.allowed_signers}."
-            raise SipgwError(codes.SIGNATURE_MISSING.because("", what))
+        with signers.opened(self.allowed_signers) as known:
+            if not self.repository.signer("commit", commit, known):
+                what = f"Commit {commit[:12]} has no signature of a key in {self.allowed_signers}."
+                raise SipgwError(codes.SIGNATURE_MISSING.because("", what))
 
 
 def _remove(path: Path) -> None:

@@ -19,6 +19,7 @@ from git.exc import GitCommandError, GitCommandNotFound
 
 from sipgateway.errors import Finding, InputError, Location, SipgwError, StorageError
 from sipgateway.git import codes, names
+from sipgateway.git.signers import Signers
 
 #: Bytes of one manifest, and of all of them.
 MAX_FILE: Final = 4 * 1024 * 1024
@@ -63,7 +64,6 @@ _KEPT: Final = ("GIT_AUTHOR_", "GIT_COMMITTER_", "GIT_SSL_CA", "GIT_CONFIG_GLOBA
 
 _LFS: Final = b"version https://git-lfs.github.com/spec/"
 _FORBIDDEN: Final = re.compile(r"(?:^|/)(?:\.\.?|\.git[^/]*|git~[0-9]+)(?:/|$)", re.IGNORECASE)
-_SIGNED: Final = re.compile(r'Good "git" signature for (\S.*) with \S+ key SHA256:')
 _URL: Final = re.compile(r"//[^/@\s]*@")
 
 
@@ -266,24 +266,17 @@ class Repository:
             return False
         return True
 
-    def signer(self, what: Literal["commit", "tag"], ident: str, allowed: Path) -> str:
-        """Whose signature an object has: a principal of a file of allowed signers (ssh-keygen(1)); empty for none.
+    def signer(self, what: Literal["commit", "tag"], ident: str, signers: Signers) -> str:
+        """Whose signature an object has: a principal of an ssh key, the user id of an OpenPGP key; empty for none.
 
-        Keys of other kinds, which this machine may know, do not count.
+        Keys that this machine may know besides do not count, nor do those that have expired or were revoked.
         """
-        settings = (
-            "gpg.format=ssh",
-            f"gpg.ssh.allowedSignersFile={allowed.absolute()}",
-            "gpg.ssh.program=ssh-keygen",  # what a configuration names could say anything
-            "gpg.openpgp.program=false",
-            "gpg.x509.program=false",
-        )
+        words = (f"verify-{what}", "--raw", "--end-of-options", ident)
         try:
-            said = self.run(f"verify-{what}", "--end-of-options", ident, settings=settings, errors=True)
+            said = self.run(*words, settings=signers.settings, more=signers.environment, errors=True)
         except SipgwError:
             return ""
-        found = _SIGNED.match(said.decode("utf-8", "replace"))
-        return found[1] if found else ""
+        return signers.named(said.decode("utf-8", "replace"))
 
     # Writing
 

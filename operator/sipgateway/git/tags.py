@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sipgateway.errors import SipgwError
-from sipgateway.git import names
+from sipgateway.git import names, signers
 from sipgateway.git.repository import Repository
 
 #: Where tags of another repository are kept: they replace none of this one.
@@ -55,7 +55,10 @@ def approvals(
         environment: what follows in them.
         folder: of the environment.
         tree: id of the content that must be in the tagged commit.
-        approvers: file of allowed signers.
+        approvers: file of keys (`signers.opened`).
+
+    Raises:
+        InputError: that file cannot be used.
     """
     where = names.branch(f"{beginning}/{environment}")
     listed = repository.text(
@@ -69,11 +72,12 @@ def approvals(
     asked = "".join(f"{commit}:{folder}\n" for commit in tags.values()).encode()
     trees = repository.text("cat-file", "--batch-check", data=asked).splitlines() if tags else []
     found = []
-    for (ident, commit), line in zip(tags.items(), trees, strict=True):
-        tag = _own_name(repository, ident) if line.startswith(f"{tree} ") else ""
-        if tag.startswith(f"{where}/"):
-            signer = repository.signer("tag", ident, approvers)
-            found += [Approval(tag, commit, signer)] if signer else []
+    with signers.opened(approvers) as known:
+        for (ident, commit), line in zip(tags.items(), trees, strict=True):
+            tag = _own_name(repository, ident) if line.startswith(f"{tree} ") else ""
+            if tag.startswith(f"{where}/"):
+                signer = repository.signer("tag", ident, known)
+                found += [Approval(tag, commit, signer)] if signer else []
     return found
 
 

@@ -55,7 +55,7 @@ class Project:
 
     Attributes:
         trusted: keys of writers of evidence; None: whoever may write notes is believed.
-        approvers: file with the ssh keys of those who may approve with a tag (ssh-keygen(1), allowed signers).
+        approvers: file with the keys of those who may approve with a tag (`signers.opened`).
     """
 
     repository: Repository
