@@ -8,14 +8,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import asyncssh
 import pytest
 
 from sipgateway.errors import InputError, SipgwError, StorageError
+from sipgateway.git import notes
 from sipgateway.git.credentials import environment
 from sipgateway.git.mirror import Mirror
 from tests.canary import Canary
 from tests.git.served import Served, commit, git, new_repository
 from tests.git.signing import signer
+from tests.git.sshd import SshServed
 
 
 @pytest.fixture
@@ -258,6 +261,45 @@ def test_ssh_checks_the_servers_key_and_reads_no_configuration_of_a_home_folder(
     words = said.read_text().splitlines()
     assert words[:4] == ["-F", "/dev/null", "-i", str(folder / "ssh-privatekey")]
     assert {"BatchMode=yes", "StrictHostKeyChecking=yes", f'UserKnownHostsFile="{folder}/known_hosts"'} <= set(words)
+
+
+def test_a_repository_over_ssh_is_followed_with_a_key_and_the_servers_own(tmp_path: Path, canary: Canary) -> None:
+    source = new_repository(tmp_path / "source", {"a.yaml": "x\n"})
+    with SshServed(tmp_path / "it's here") as served:
+        git(source, "push", "-q", str(served.bare), "main")
+        found = environment(served.credentials)
+        mirror = Mirror(served.url, "main", tmp_path / "mirror", found)
+        first = fetched(mirror)
+        assert first == head(source)
+        changed = commit(source, {"a.yaml": "y\n"})
+        git(source, "push", "-q", str(served.bare), "main")
+        assert fetched(mirror) == changed
+
+        # Notes go back the same way.
+        notes.add(mirror.repository, "staging", changed, "good")
+        notes.publish(mirror.repository, "staging", served.url)
+        assert git(served.bare, "notes", "--ref=sipgateway/staging", "show", changed) == "good"
+        assert {one.split(" ")[0] for one in served.asked} == {"git-upload-pack", "git-receive-pack"}
+
+        def refused() -> str:
+            with pytest.raises(SipgwError) as error:
+                fetched(Mirror(served.url, "main", tmp_path / "mirror", environment(served.credentials)))
+            assert error.value.finding.code == "GitFailed"
+            return str(error.value)
+
+        served.new_key(served.credentials)  # not one that the server lets in
+        assert "Permission denied (publickey)" in refused()
+        served.new_key(served.credentials, canary.password)  # nobody is there to type it
+        assert "Permission denied" in refused()
+        canary.assert_absent(refused(), repr(mirror), *found.values())
+        asked = len(served.asked)
+        served.know(asyncssh.generate_private_key("ssh-ed25519"))  # somebody in the middle
+        assert refused().startswith("GitFailed: git fetch: WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! IT IS")
+        assert "Host key verification failed" in refused()
+        (served.credentials / "known_hosts").write_text("")
+        assert "Host key verification failed" in refused()
+        assert len(served.asked) == asked
+        assert mirror.repository.commit_id(changed) == changed  # what was there stays
 
 
 def test_a_folder_with_neither_is_refused(tmp_path: Path) -> None:

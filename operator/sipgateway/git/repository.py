@@ -65,6 +65,10 @@ _KEPT: Final = ("GIT_AUTHOR_", "GIT_COMMITTER_", "GIT_SSL_CA", "GIT_CONFIG_GLOBA
 _LFS: Final = b"version https://git-lfs.github.com/spec/"
 _FORBIDDEN: Final = re.compile(r"(?:^|/)(?:\.\.?|\.git[^/]*|git~[0-9]+)(?:/|$)", re.IGNORECASE)
 _URL: Final = re.compile(r"//[^/@\s]*@")
+_FRAME: Final = re.compile(r"^@+ *| *@+\r?$", re.MULTILINE)  # that ssh puts around a warning
+
+#: Characters of git's words that are shown.
+_SAID: Final = 480
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,7 +391,9 @@ def _failed(arguments: Sequence[str], error: GitCommandError | GitCommandNotFoun
     if isinstance(error, GitCommandNotFound):
         return SipgwError(codes.GIT_FAILED.because("", "There is no program git on this machine."))
     said = str(error.stderr or "")
-    words = " ".join(_URL.sub("//...@", said.removeprefix("\n  stderr: '").removesuffix("'")).split())[:400]
+    words = " ".join(_FRAME.sub("", _URL.sub("//...@", said.removeprefix("\n  stderr: '").removesuffix("'"))).split())
+    if len(words) > _SAID:  # what it is about, and the reason: git says that last
+        words = f"{words[: _SAID // 3]} ... {words[-2 * _SAID // 3 :]}"
     finding: Finding = codes.GIT_FAILED.because("", f"git {arguments[0]}: {words or 'failed without a word'}.")
     full = "No space left on device" in words
     return StorageError(finding) if full else SipgwError(finding)
