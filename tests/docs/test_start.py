@@ -1,4 +1,5 @@
-"""The newcomer: docs/start.md, step by step, from nothing to a Ready SipGateway; then backup, upgrade, the end.
+"""The newcomer: docs/start.md, step by step, from nothing to a Ready SipGateway; then backup, keys, upgrade, the end;
+and from there with kubectl alone, by docs/install.md and docs/operator.md.
 
 The steps run as they stand on the page. The tests play the node: what the charts' Deployment and StatefulSet would
 run is run as processes, with the arguments, the ServiceAccounts and the rights that the charts brought, and no others.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -43,9 +45,8 @@ class Cluster:
 
     def type(self, text: str, where: Path | None = None) -> str:
         """Types a block into a shell, in the sources' folder unless another is given; returns what it said."""
-        path = os.pathsep.join(
-            [str(programs.find("kubectl").parent), str(programs.find("helm").parent), "/usr/bin:/bin"]
-        )
+        own = (programs.find("kubectl"), programs.find("helm"), Path(sys.executable))
+        path = os.pathsep.join([*(str(program.parent) for program in own), "/usr/bin:/bin"])
         environment = {"PATH": path, "HOME": str(self.folder), "KUBECONFIG": str(self.plane.kubeconfig)}
         done = subprocess.run(
             ["bash", "-euc", f"umask 077\n{text}"],
@@ -164,6 +165,17 @@ def test_keys_that_are_deleted_are_not_remade_and_come_back_from_their_copy(clus
     assert not [text for text in done if "killgw" in text or "rescan" in text]
 
 
+def test_a_new_seal_key_touches_no_gateway(cluster: Cluster) -> None:
+    pod, commands = cluster.pods[0], len(cluster.pods[0].control("commands"))
+    before = pod.revision("acme")
+    said = cluster.type(*steps("security.md", "A new seal key"))
+    assert "voice/default" in said
+    cluster.type("kubectl -n voice wait --for=condition=Ready sipgateway/acme --timeout=60s")
+    assert pod.revision("acme") == before
+    done = [str(command["text"]) for command in pod.control("commands", since=commands)]
+    assert not [text for text in done if "killgw" in text or "rescan" in text]
+
+
 def test_an_upgrade_a_rollback_and_the_end_of_the_operator_touch_no_trunk(cluster: Cluster) -> None:
     pod, commands = cluster.pods[0], len(cluster.pods[0].control("commands"))
     before = pod.revision("acme")
@@ -180,3 +192,32 @@ def test_an_upgrade_a_rollback_and_the_end_of_the_operator_touch_no_trunk(cluste
     assert pod.revision("acme") == before
     done = [str(command["text"]) for command in pod.control("commands", since=commands)]
     assert not [text for text in done if "killgw" in text or "rescan" in text]
+
+
+def test_without_helm_the_same_is_had_from_the_manifests(cluster: Cluster, tmp_path: Path) -> None:
+    for pod in cluster.pods:
+        pod.close()
+    cluster.pods.clear()
+    cluster.operators.started.clear()
+    cluster.type("helm -n voice uninstall fleet --wait; kubectl -n voice delete secret acme")
+    for section in ("The operator, with kubectl or kustomize", "By hand"):
+        cluster.type(*steps("install.md", section))
+    # As the head of manifests/install/kustomization.yaml has it, for one's own image and namespace.
+    head = (ROOT / "manifests" / "install" / "kustomization.yaml").read_text().split("#   resources:\n")[1]
+    own = "\n".join(line.removeprefix("#").removeprefix("   ") for line in head.split("\n#\n")[0].splitlines())
+    where = os.path.relpath(ROOT / "manifests" / "install", tmp_path)
+    (tmp_path / "kustomization.yaml").write_text("resources:\n" + own.replace("../sipgateway/manifests/install", where))
+    cluster.type(f"kubectl apply --server-side -k {tmp_path}")
+    [deployment] = cluster._listed("deployments", HOME)
+    container = deployment["spec"]["template"]["spec"]["containers"][0]
+    assert container["image"].startswith("registry.example.net/telephony/sipgateway-operator:")
+    cluster.play()
+
+    cluster.type(*steps("operator.md", "A first gateway"))
+    assert "condition met" in cluster.type(
+        "kubectl -n voice wait --for=condition=Accepted sipgateway/acme --timeout=60s"
+    )
+    wait_until(lambda: "NoSwitchPods" in str(cluster.find("sipgateways", "acme")), 20, cluster.told)
+    cluster.type("kubectl apply --server-side -f manifests/switch/freeswitch.yaml")
+    cluster.play()
+    assert "condition met" in cluster.type("kubectl -n voice wait --for=condition=Ready sipgateway/acme --timeout=60s")
