@@ -133,14 +133,13 @@ def test_a_newcomer_gets_to_a_ready_sipgateway(cluster: Cluster) -> None:
     assert cluster.pods[0].revision("acme")
 
 
-def steps(page: str, section: str) -> list[str]:
-    """The blocks of a section of a page that stand there to be typed."""
+def step(page: str, section: str) -> str:
+    """The first block of a section of a page."""
     text = (ROOT / "docs" / page).read_text()
     start = text[: text.index(f"\n## {section}\n" if f"\n## {section}\n" in text else f"\n### {section}\n") + 2].count(
         "\n"
     )
-    rest = [block for block in blocks(ROOT / "docs" / page) if block.line > start]
-    return [rest[0].text]
+    return next(block.text for block in blocks(ROOT / "docs" / page) if block.line > start)
 
 
 def test_keys_that_are_deleted_are_not_remade_and_come_back_from_their_copy(cluster: Cluster, tmp_path: Path) -> None:
@@ -149,7 +148,7 @@ def test_keys_that_are_deleted_are_not_remade_and_come_back_from_their_copy(clus
     data = cluster.plane.api.get(secret)["data"]
     config_map = f"/api/v1/namespaces/{VOICE}/configmaps/sipgateway-acme"
     version = cluster.plane.api.get(config_map)["metadata"]["resourceVersion"]
-    [save], [restore] = steps("backup.md", "Back up"), steps("backup.md", "Restore")
+    save, restore = step("backup.md", "Back up"), step("backup.md", "Restore")
     cluster.type(save, tmp_path)
     operator = cluster.operators.started[0]
     said = len(operator.logs())
@@ -168,7 +167,7 @@ def test_keys_that_are_deleted_are_not_remade_and_come_back_from_their_copy(clus
 def test_a_new_seal_key_touches_no_gateway(cluster: Cluster) -> None:
     pod, commands = cluster.pods[0], len(cluster.pods[0].control("commands"))
     before = pod.revision("acme")
-    said = cluster.type(*steps("security.md", "A new seal key"))
+    said = cluster.type(step("security.md", "A new seal key"))
     assert "voice/default" in said
     cluster.type("kubectl -n voice wait --for=condition=Ready sipgateway/acme --timeout=60s")
     assert pod.revision("acme") == before
@@ -179,11 +178,9 @@ def test_a_new_seal_key_touches_no_gateway(cluster: Cluster) -> None:
 def test_an_upgrade_a_rollback_and_the_end_of_the_operator_touch_no_trunk(cluster: Cluster) -> None:
     pod, commands = cluster.pods[0], len(cluster.pods[0].control("commands"))
     before = pod.revision("acme")
-    for text in steps("install.md", "Upgrade and roll back"):
-        cluster.type(text)
+    cluster.type(step("install.md", "Upgrade and roll back"))
     cluster.operators.close()
-    for text in steps("install.md", "Uninstall"):
-        cluster.type(text)
+    cluster.type(step("install.md", "Uninstall"))
     assert cluster.plane.api.find(f"/apis/apps/v1/namespaces/{HOME}/deployments/sipgateway-operator") is None
     assert cluster.find("sipgateways", "acme") is not None
     cluster.type("kubectl delete crd sipgateways.sipgateway.dev sipswitches.sipgateway.dev")
@@ -201,7 +198,7 @@ def test_without_helm_the_same_is_had_from_the_manifests(cluster: Cluster, tmp_p
     cluster.operators.started.clear()
     cluster.type("helm -n voice uninstall fleet --wait; kubectl -n voice delete secret acme")
     for section in ("The operator, with kubectl or kustomize", "By hand"):
-        cluster.type(*steps("install.md", section))
+        cluster.type(step("install.md", section))
     # As the head of manifests/install/kustomization.yaml has it, for one's own image and namespace.
     head = (ROOT / "manifests" / "install" / "kustomization.yaml").read_text().split("#   resources:\n")[1]
     own = "\n".join(line.removeprefix("#").removeprefix("   ") for line in head.split("\n#\n")[0].splitlines())
@@ -213,7 +210,7 @@ def test_without_helm_the_same_is_had_from_the_manifests(cluster: Cluster, tmp_p
     assert container["image"].startswith("registry.example.net/telephony/sipgateway-operator:")
     cluster.play()
 
-    cluster.type(*steps("operator.md", "A first gateway"))
+    cluster.type(step("operator.md", "A first gateway"))
     assert "condition met" in cluster.type(
         "kubectl -n voice wait --for=condition=Accepted sipgateway/acme --timeout=60s"
     )

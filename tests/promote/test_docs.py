@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,8 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from sipgateway.reconcile.evidence import Verdict
-from tests.controlplane.process import clean_environment
-from tests.docs.pages import ROOT, blocks
+from tests.docs.pages import ROOT, block, typed
 from tests.git.served import new_repository
 from tests.git.signing import signer
 from tests.promote.conftest import LAYOUT, Clone
@@ -31,30 +27,9 @@ def matches(expected: str, printed: str) -> bool:
     return re.fullmatch(pattern, printed.strip(), re.DOTALL) is not None
 
 
-def block(beginning: str) -> str:
-    """The block of the page that begins so."""
-    [found] = [one.text for one in blocks(FILE) if one.text.startswith(beginning)]
-    return found
-
-
-def typed(text: str, where: Path, home: Path) -> str:
-    """Types it into a shell; returns what it said, which ended well."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        ["bash", "-euc", text],
-        cwd=where,
-        env=clean_environment(PATH=path, HOME=str(home)),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, f"{text}\n{done.stdout}{done.stderr}"
-    return done.stdout + done.stderr
-
-
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="the page needs openssl")
 def test_the_keys_of_evidence_are_made_as_the_page_says(clone: Clone, tmp_path: Path) -> None:
-    typed(block("openssl genpkey"), tmp_path, tmp_path)
+    typed(block(FILE, "openssl genpkey"), tmp_path)
     flags = ("staging", "production", "--dry-run", f"--trusted-evidence={tmp_path / 'evidence.pub'}")
     code, _, errors = clone("promote", *flags)
     assert (code, "no evidence signed by a trusted key" in errors) == (1, True), errors
@@ -75,14 +50,14 @@ def test_an_approval_is_signed_as_the_page_says(clone: Clone, tmp_path: Path) ->
     clone.git("remote", "add", "origin", str(bare))
     (clone.folder / "approvers").write_text(f'jo@example.com namespaces="git" {public}')
     made = clone.head
-    said = typed(block("git config gpg.format").replace("COMMIT", made), clone.folder, home)
+    said = typed(block(FILE, "git config gpg.format").replace("COMMIT", made), clone.folder, HOME=str(home))
     assert "committed" in said
     assert "approved/staging/2026-01-02 by jo@example.com" in clone.git("log", "-1", "--format=%B")
 
 
-def test_the_recipe_for_a_build_machine_works_as_it_stands(clone: Clone, tmp_path: Path) -> None:
+def test_the_recipe_for_a_build_machine_works_as_it_stands(clone: Clone) -> None:
     before = clone.head
-    said = typed(block("for env in"), clone.folder, tmp_path)
+    said = typed(block(FILE, "for env in"), clone.folder)
     assert "staging -> production" in said
     assert clone.head == before
 
@@ -91,13 +66,13 @@ def test_the_walk_through_prints_what_the_page_says(tmp_path: Path) -> None:
     folder = new_repository(tmp_path / "trunks")
     clone = Clone(folder, None)  # type: ignore[arg-type] # nothing is captured here
     ran = 0
-    for environment, verdict, block in STEP.findall(PAGE):
+    for environment, verdict, text in STEP.findall(PAGE):
         if environment:
             clone.note(environment, Verdict(verdict))
             continue
-        for step in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+        for step in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
             command, _, expected = step.partition("\n")
-            printed = typed(command, folder, tmp_path)
+            printed = typed(command, folder)
             assert matches(expected, printed), f"$ {command}\n{printed}\n--- expected\n{expected}"
             ran += 1
     assert ran >= 8

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from sipgateway.reconcile.evidence import Evidence, Verdict, is_signed_by, parse
 from tests.controlplane.ports import free_port
 from tests.controlplane.process import Program, clean_environment, wait_until
+from tests.docs.pages import ROOT, block, typed
 from tests.git.served import commit, git, new_repository
 from tests.kube.lab import Lab
 from tests.sync.commits import FOLDER, manifest
@@ -130,6 +131,19 @@ def test_one_look_for_ci_says_by_its_exit_code_what_became_of_the_commit(followe
     code, said = followed.once()
     assert (code, "NoSuchBranch" in said) == (1, True), said
     assert followed.once("--branch=--upload-pack=x")[0] == 2
+
+
+def test_a_first_look_and_its_evidence_as_git_sync_md_says(followed: Followed) -> None:
+    page, home = ROOT / "docs" / "git-sync.md", followed.folder / "home"
+    followed.commit({"a.yaml": suspended("a")})
+    origin = followed.folder / "origin.git"
+    git(followed.source, "clone", "-q", "--bare", ".", str(origin))
+    look = block(page, "sipgw sync --once").replace("https://git.example.com/voice/trunks.git", str(origin))
+    typed(look, followed.folder, KUBECONFIG=str(followed.kubeconfig))
+    git(followed.source, "remote", "add", "origin", str(origin))
+    said = typed(block(page, "git fetch origin"), followed.source, HOME=str(home))
+    [found] = parse(said[said.index("{") :])
+    assert (found.verdict, found.gateways) == (Verdict.GOOD, 1)
 
 
 def test_a_push_that_is_told_is_looked_at_at_once_and_one_that_is_not_signed_is_not(followed: Followed) -> None:
