@@ -196,7 +196,9 @@ def test_without_helm_the_same_is_had_from_the_manifests(cluster: Cluster, tmp_p
         pod.close()
     cluster.pods.clear()
     cluster.operators.started.clear()
-    cluster.type("helm -n voice uninstall fleet --wait; kubectl -n voice delete secret acme")
+    cluster.type("helm -n voice uninstall fleet; kubectl -n voice delete secret acme")
+    cluster.type("kubectl -n voice delete pods --all --force --grace-period=0")  # which a kubelet would end
+    wait_until(lambda: not cluster._pods(), 20, cluster.told)
     for section in ("The operator, with kubectl or kustomize", "By hand"):
         cluster.type(step("install.md", section))
     # As the head of manifests/install/kustomization.yaml has it, for one's own image and namespace.
