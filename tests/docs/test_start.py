@@ -21,7 +21,7 @@ from tests.controlplane import kubelet, plugin, programs
 from tests.controlplane.operators import Operators
 from tests.controlplane.plane import ControlPlane
 from tests.controlplane.process import wait_until
-from tests.docs.pages import ROOT, blocks
+from tests.docs.pages import ROOT, block, blocks
 
 pytestmark = [pytest.mark.controlplane, pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -124,9 +124,9 @@ def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 def test_a_newcomer_gets_to_a_ready_sipgateway(cluster: Cluster) -> None:
     said = ""
-    for block in blocks(ROOT / "docs" / "start.md"):
-        if not block.mark:
-            said = cluster.type(block.text)
+    for one in blocks(ROOT / "docs" / "start.md"):
+        if not one.mark:
+            said = cluster.type(one.text)
             cluster.play()
     assert "condition met" in said
     assert said.splitlines()[-1].split()[:5] == ["acme", "default", "external", "True", "1/1"]
@@ -140,6 +140,24 @@ def step(page: str, section: str) -> str:
         "\n"
     )
     return next(block.text for block in blocks(ROOT / "docs" / page) if block.line > start)
+
+
+def test_what_is_well_is_said_to_be_well_by_doctor_md_and_status_md(cluster: Cluster) -> None:
+    def typed(page: str, beginning: str) -> str:
+        text = block(ROOT / "docs" / page, f"$ {beginning}")
+        [command] = [line.removeprefix("$ ") for line in text.splitlines() if line.startswith(f"$ {beginning}")]
+        return cluster.type(command.replace("telephony", VOICE))
+
+    checks = typed("doctor.md", "sipgw doctor --namespace").splitlines()
+    assert checks[-1].endswith("1 warning, 0 error")
+    [warning] = [line for line in checks if line.startswith("warning")]
+    assert "SocketUnsafe: DefaultPassword." in warning  # the example's simulated switch has FreeSWITCH's own
+    gateway, _, head, pod = typed("status.md", "sipgw status").splitlines()[1:]
+    assert gateway.split()[:6] == ["acme", "default", "external", "True", "1/1", "Ready"]
+    assert dict(zip(head.split(), pod.split(), strict=True))["REGISTERED"] == "1"
+    trace = typed("status.md", "sipgw trace").splitlines()
+    assert [line.split()[0] for line in trace[1:]] == ["SipGateway", "accepted", "ConfigMap", "pod", "status", "every"]
+    assert all(" done " in line for line in trace[1:-1])
 
 
 def test_keys_that_are_deleted_are_not_remade_and_come_back_from_their_copy(cluster: Cluster, tmp_path: Path) -> None:

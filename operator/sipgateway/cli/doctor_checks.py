@@ -169,7 +169,7 @@ def pod(one: Pod) -> Check:
     if (trouble := one.state.trouble) is not None:
         text = f"{trouble.reason.word}: {trouble.words or trouble.reason.meaning}"
         return wrong("pod", where, codes.SWITCH_POD_TROUBLE, text)
-    if one.state.starting:
+    if one.state.starting and not (one.report and one.report.reachable):
         return Check("pod", where, text="starting")
     return Check("pod", where, text="its agent reports and reaches the switch")
 
@@ -180,8 +180,7 @@ def socket(one: Pod) -> list[Check]:
     if one.state.trouble is not None or report is None or not report.reachable or not report.reachable_reason:
         return []
     where = f"{one.fleet.namespace}/{one.state.name}"
-    text = f"{report.reachable_reason}: {report.reachable_message}"
-    return [wrong("socket", where, codes.SOCKET_UNSAFE, text)]
+    return [wrong("socket", where, codes.SOCKET_UNSAFE, f"{report.reachable_reason}.")]
 
 
 def loading(one: Pod, gateways: Sequence[Gateway], tls: frozenset[str]) -> list[Check]:
