@@ -1,9 +1,9 @@
 """A real FreeSWITCH with a Kamailio as its registrar, for the tests that take one: both are started, and both end.
 
-    python -m tests.contract.real FREESWITCH KAMAILIO [what pytest is to do ...]
+    python -m tests.contract.real FREESWITCH KAMAILIO [options of pytest, tests ...]
 
-FREESWITCH and KAMAILIO are programs on this machine. Without more, the contract suite and the agent's tests of a switch
-are run. Ports of 127.0.0.1 are used: 5060, 5061, 5080, 8021 and 15070.
+FREESWITCH and KAMAILIO are programs on this machine. Where no tests are named, the contract suite and the agent's tests
+of a switch are run. Ports of 127.0.0.1 are used: 5060, 5061, 5080, 8021 and 15070.
 """
 
 from __future__ import annotations
@@ -130,6 +130,7 @@ def main(freeswitch: str, kamailio: str, *arguments: str) -> int:
     """pytest's exit code."""
     if any(map(_answers, (ESL, REGISTRAR))):
         raise SystemExit("something listens on 127.0.0.1:8021 or 127.0.0.1:15070 already")
+    named = () if any(Path(one.partition("::")[0]).exists() for one in arguments) else TESTS
     with tempfile.TemporaryDirectory(prefix="sipgw-real-") as scratch:
         folder = Path(scratch)
         for name in ("log", "db", "run", "storage", "cache", "certs"):
@@ -154,7 +155,7 @@ def main(freeswitch: str, kamailio: str, *arguments: str) -> int:
         }
         with _running(registrar, REGISTRAR, folder / "kamailio.log"), _running(switch, ESL, folder / "freeswitch.out"):
             return subprocess.run(
-                [sys.executable, "-m", "pytest", *(arguments or TESTS)], env=environment, check=False
+                [sys.executable, "-m", "pytest", *arguments, *named], env=environment, check=False
             ).returncode
 
 
