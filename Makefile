@@ -2,7 +2,7 @@
 # PYTHON=python3.12 chooses the Python; ARGS="-k name" goes to pytest.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-kube test-plain test-other chaos e2e check docs controlplane promtool format generate golden bench lock clean
+.PHONY: help demo test test-operator test-cluster test-plain test-other chaos e2e check docs controlplane promtool format generate golden bench lock clean
 MAKEFLAGS += --no-print-directory
 unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE VIRTUAL_ENV
 export PYTHON
@@ -18,15 +18,22 @@ demo: ## the whole product in one minute, on a simulated switch
 	@sh tools/venv.sh runtime .venv
 	@$(BIN)/sipgw demo
 
-test: check controlplane promtool ## check, then all tests: those of Kubernetes beside the others, the quick ones on another Python too
-	@$(BIN)/python tools/side_by_side.py "$(MAKE) test-kube" "$(MAKE) test-plain test-other"
+test: check controlplane promtool ## check, then all tests, three parts side by side; the quick ones on another Python too
+	@$(BIN)/python tools/side_by_side.py "$(MAKE) test-operator test-other" "$(MAKE) test-cluster" "$(MAKE) test-plain"
 
 # With ARGS one of the parts may have no test at all.
-PART = $(BIN)/pytest --junitxml=.cache/junit-$(1).xml -m "$(2)" -o cache_dir=.cache/pytest-$(1) $(ARGS) $(if $(ARGS),|| [ $$? = 5 ])
+PART = $(BIN)/pytest --junitxml=.cache/junit-$(1).xml -m "$(2)" -o cache_dir=.cache/pytest-$(1) $(3) $(ARGS) $(if $(ARGS),|| [ $$? = 5 ])
 
-test-kube: controlplane ## the tests that need the programs of a control plane
+# Two halves of about the same time: what the operator and the control plane itself are tested by, and the rest.
+OPERATOR_TESTS = tests/kube tests/controlplane
+
+test-operator: controlplane ## of the tests that need a control plane, those of the operator
 	@sh tools/venv.sh dev .venv
-	@$(call PART,kube,controlplane)
+	@$(call PART,operator,controlplane,$(OPERATOR_TESTS))
+
+test-cluster: controlplane ## and the others
+	@sh tools/venv.sh dev .venv
+	@$(call PART,cluster,controlplane,$(OPERATOR_TESTS:%=--ignore=%))
 
 test-plain: ## the tests that need nothing but Python
 	@sh tools/venv.sh dev .venv
@@ -37,7 +44,7 @@ test-other: ## the quick tests on the newest other Python that is at hand
 	@other="$$(sh tools/venv.sh other .venv)"; \
 	if [ -z "$$other" ]; then echo "skipped: no other Python (3.11, 3.12 or 3.13) is at hand"; else \
 	PYTHON="$$other" sh tools/venv.sh test $(OTHER) && \
-	SIPGW_HYPOTHESIS=default $(OTHER)/bin/pytest -q -m "not slow and not controlplane" -p no:cacheprovider $(ARGS) $(if $(ARGS),|| [ $$? = 5 ]); fi
+	SIPGW_HYPOTHESIS=few $(OTHER)/bin/pytest -q -m "not slow and not controlplane" -p no:cacheprovider $(ARGS) $(if $(ARGS),|| [ $$? = 5 ]); fi
 
 chaos: controlplane ## edits and failures at random until all must be well: ROUNDS=10 SEED=1 PODS=3 WITHOUT=crd,disk-fill
 	@sh tools/venv.sh dev .venv
