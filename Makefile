@@ -12,7 +12,7 @@ OTHER := .cache/venv-other
 ARGS ?=
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s  %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s  %s\n", $$1, $$2}' Makefile
 
 demo: ## the whole product in one minute, on a simulated switch
 	@sh tools/venv.sh runtime .venv
