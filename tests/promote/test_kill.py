@@ -17,6 +17,8 @@ from sipgateway.git.repository import Repository
 from tests.controlplane.process import clean_environment
 from tests.promote.conftest import Clone
 
+#: Random kills of each command. `SIPGW_KILLS=100 pytest tests/promote/test_kill.py` kills more often.
+KILLS = int(os.environ.get("SIPGW_KILLS", "8"))
 COMMANDS = {
     "promote": ["promote", "staging", "production"],
     "rollback": ["rollback", "production", "--to", "HEAD~1"],
@@ -88,15 +90,18 @@ def test_killed_at_any_command_of_git_it_was_done_once_or_not_at_all(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
-def test_killed_at_random_moments_it_was_done_once_or_not_at_all(clone: Clone) -> None:
+@pytest.mark.timeout(120 + 10 * KILLS)
+@pytest.mark.parametrize("name", COMMANDS)
+def test_killed_at_random_moments_it_was_done_once_or_not_at_all(clone: Clone, name: str) -> None:
+    if name == "rollback":
+        assert clone(*COMMANDS["promote"])[0] == 0
     before = clone.head
-    assert clone(*COMMANDS["promote"])[0] == 0
+    assert clone(*COMMANDS[name])[0] == 0
     tree = clone.git("rev-parse", "HEAD:environments/production")
     chance = random.Random(1)
-    for _ in range(12):
+    for _ in range(KILLS):
         clone.git("reset", "-q", "--hard", before)
-        command = [sys.executable, "-m", "sipgateway", *COMMANDS["promote"], "--repository", str(clone.folder)]
+        command = [sys.executable, "-m", "sipgateway", *COMMANDS[name], "--repository", str(clone.folder)]
         with subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=clean_environment()
         ) as one:
@@ -104,4 +109,4 @@ def test_killed_at_random_moments_it_was_done_once_or_not_at_all(clone: Clone) -
             one.kill()
         for lock in (clone.folder / ".git").glob("*.lock"):  # a git that died with it; git itself asks for that
             lock.unlink()
-        assert_whole(clone, "promote", before, tree)
+        assert_whole(clone, name, before, tree)

@@ -29,6 +29,9 @@ from tests.sync.commits import FOLDER, manifest
 
 pytestmark = pytest.mark.timeout(180)
 
+#: Random kills of a sync. `SIPGW_KILLS=100 pytest tests/sync/test_follow.py -k killed` kills more often.
+KILLS = int(os.environ.get("SIPGW_KILLS", "6"))
+
 SECRET = b"a secret that is long enough"
 
 
@@ -204,13 +207,14 @@ def test_a_push_that_is_told_is_looked_at_at_once_and_one_that_is_not_signed_is_
             sync.kill()
 
 
+@pytest.mark.timeout(120 + 10 * KILLS)
 def test_killed_at_any_moment_no_commit_stays_half_applied_or_unnoticed(followed: Followed) -> None:
     chance = random.Random(7)
-    turns, names = int(os.environ.get("SIPGW_SYNC_KILLS", "6")), [f"gw-{n}" for n in range(60)]
+    names = [f"gw-{n}" for n in range(60)]
     sync = followed.program()
     halves = 0
     try:
-        for turn in range(turns):
+        for turn in range(KILLS):
             gone = set(chance.sample(names, 3))
             there = followed.source / FOLDER
             made = followed.commit(
