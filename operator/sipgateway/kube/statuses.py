@@ -24,6 +24,7 @@ from sipgateway.kube.hints import HintQueue
 from sipgateway.kube.metrics import Metrics
 from sipgateway.kube.records import ConfigMapRecord, FleetId, GatewayRecord, Key, Name
 from sipgateway.kube.world import World
+from sipgateway.kube.writes import outcome
 from sipgateway.reconcile.backoff import RETRY_MAX, Retry
 from sipgateway.reconcile.readiness import Affected, GatewayView, Judgement, Transition, judge, merge_status
 
@@ -178,7 +179,7 @@ class Statuses:
         try:
             stored = await self.api.patch(path, body, params={"fieldManager": FIELD_MANAGER})
         except ApiError as error:
-            self.metrics.writes.labels("SipGateway", "status", "conflict" if error.conflict else "refused").inc()
+            self.metrics.writes.labels("SipGateway", "status", outcome(error)).inc()
             raise
         self.metrics.writes.labels("SipGateway", "status", "ok").inc()
         self.world.update_gateway(stored)

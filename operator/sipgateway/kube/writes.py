@@ -56,8 +56,15 @@ class Writes:
         try:
             answer = await write()
         except ApiError as error:
-            result = "conflict" if error.conflict else ("transient" if error.transient else "refused")
+            result = outcome(error)
             self.metrics.writes.labels(kind, verb, result).inc()
             raise
         self.metrics.writes.labels(kind, verb, "ok").inc()
         return answer
+
+
+def outcome(error: ApiError) -> str:
+    """The label `result` of a write that was not taken: `conflict` too when the object went meanwhile."""
+    if error.conflict or error.not_found:
+        return "conflict"
+    return "transient" if error.transient else "refused"

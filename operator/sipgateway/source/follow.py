@@ -302,7 +302,7 @@ class Follower:
         what = f"{evidence.verdict}: {evidence.ready} of {evidence.gateways} Ready{'; ' if bad else ''}{bad}"
         log.info("commit %s in %s: %s", evidence.commit[:12], evidence.environment, what)
         if evidence.verdict is Verdict.BAD:
-            log.warning("to go back: sipgw rollback %s --last-good", evidence.environment)
+            log.warning("to go back, in a clone: sipgw rollback %s --last-good --push", evidence.environment)
 
 
 def _says_the_same(one: Evidence, other: Evidence) -> bool:
