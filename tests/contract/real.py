@@ -14,11 +14,11 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from sipgateway.simulator.skeleton import write_skeleton
+from tests.controlplane.process import Program
 
 TESTS = ("tests/contract", "tests/agent")
 REGISTRAR = ("127.0.0.1", 15070)
@@ -107,23 +107,13 @@ def _answers(address: tuple[str, int]) -> bool:
 
 @contextlib.contextmanager
 def _running(command: list[str], ready: tuple[str, int], log: Path) -> Iterator[None]:
-    with (
-        log.open("wb") as said,
-        subprocess.Popen(command, stdout=said, stderr=said, stdin=subprocess.DEVNULL) as program,
-    ):
-        try:
-            deadline = time.monotonic() + 30
-            while not _answers(ready):
-                if program.poll() is not None or time.monotonic() > deadline:
-                    raise SystemExit(f"{command[0]} does not answer:\n{log.read_text(errors='replace')[-4000:]}")
-                time.sleep(0.1)
-            yield
-        finally:
-            program.terminate()
-            try:
-                program.wait(20)
-            except subprocess.TimeoutExpired:
-                program.kill()
+    name = Path(command[0]).name
+    program = Program(name, command, log, is_ready=lambda: _answers(ready), ready_within=30)
+    program.start()
+    try:
+        yield
+    finally:
+        program.stop()
 
 
 def main(freeswitch: str, kamailio: str, *arguments: str) -> int:

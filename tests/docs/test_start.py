@@ -133,6 +133,12 @@ def test_a_newcomer_gets_to_a_ready_sipgateway(cluster: Cluster) -> None:
     assert cluster.pods[0].revision("acme")
 
 
+def assert_untouched(pod: AdoptedPod, since: int) -> None:
+    """No gateway was removed and none loaded since the switch had been told so many commands."""
+    done = [str(command["text"]) for command in pod.control("commands", since=since)]
+    assert not [text for text in done if "killgw" in text or "rescan" in text]
+
+
 def step(page: str, section: str) -> str:
     """The first block of a section of a page."""
     text = (ROOT / "docs" / page).read_text()
@@ -178,8 +184,7 @@ def test_keys_that_are_deleted_are_not_remade_and_come_back_from_their_copy(clus
     cluster.type("kubectl -n voice wait --for=condition=Ready sipgateway/acme --timeout=60s")
     assert cluster.plane.api.get(config_map)["metadata"]["resourceVersion"] == version
     assert pod.revision("acme") == before
-    done = [str(command["text"]) for command in pod.control("commands", since=commands)]
-    assert not [text for text in done if "killgw" in text or "rescan" in text]
+    assert_untouched(pod, commands)
 
 
 def test_a_new_seal_key_touches_no_gateway(cluster: Cluster) -> None:
@@ -189,8 +194,7 @@ def test_a_new_seal_key_touches_no_gateway(cluster: Cluster) -> None:
     assert "voice/default" in said
     cluster.type("kubectl -n voice wait --for=condition=Ready sipgateway/acme --timeout=60s")
     assert pod.revision("acme") == before
-    done = [str(command["text"]) for command in pod.control("commands", since=commands)]
-    assert not [text for text in done if "killgw" in text or "rescan" in text]
+    assert_untouched(pod, commands)
 
 
 def test_an_upgrade_a_rollback_and_the_end_of_the_operator_touch_no_trunk(cluster: Cluster) -> None:
@@ -205,8 +209,7 @@ def test_an_upgrade_a_rollback_and_the_end_of_the_operator_touch_no_trunk(cluste
     kind = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/sipgateways.sipgateway.dev"
     wait_until(lambda: cluster.plane.api.find(kind) is None, 30, lambda: "the kind stays")
     assert pod.revision("acme") == before
-    done = [str(command["text"]) for command in pod.control("commands", since=commands)]
-    assert not [text for text in done if "killgw" in text or "rescan" in text]
+    assert_untouched(pod, commands)
 
 
 def test_without_helm_the_same_is_had_from_the_manifests(cluster: Cluster, tmp_path: Path) -> None:

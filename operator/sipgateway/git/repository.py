@@ -395,5 +395,5 @@ def _failed(arguments: Sequence[str], error: GitCommandError | GitCommandNotFoun
     if len(words) > _SAID:  # what it is about, and the reason: git says that last
         words = f"{words[: _SAID // 3]} ... {words[-2 * _SAID // 3 :]}"
     finding: Finding = codes.GIT_FAILED.because("", f"git {arguments[0]}: {words or 'failed without a word'}.")
-    full = "No space left on device" in words
+    full = "No space left on device" in said
     return StorageError(finding) if full else SipgwError(finding)

@@ -56,8 +56,7 @@ class Writes:
         try:
             answer = await write()
         except ApiError as error:
-            result = outcome(error)
-            self.metrics.writes.labels(kind, verb, result).inc()
+            self.metrics.writes.labels(kind, verb, outcome(error)).inc()
             raise
         self.metrics.writes.labels(kind, verb, "ok").inc()
         return answer
